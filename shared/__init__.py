@@ -1,0 +1,1 @@
+"""Contracts and plumbing that every service builds on. No business rule lives here; nothing here imports a service."""

@@ -1,0 +1,79 @@
+"""Every error that Orderwake raises on purpose.
+
+OrderwakeError
+├── SettingsError            a setting is missing or wrong; the process must not start
+├── InfrastructureError      Kafka or PostgreSQL cannot be had on this machine
+├── TopicsError              a topic on the broker differs from its declaration
+├── JourneyError             a journey file cannot be used: file, line and fix
+├── EventError               a record cannot be accepted: becomes a dead letter or a 4xx
+├── RetryLater               the work failed for a reason that passes; do it again
+├── StalePartition           another worker owns the partition now; drop the batch
+└── TooManyDeadLetters       so much is refused that the fault is ours; stop the service
+"""
+
+from enum import StrEnum
+
+
+class OrderwakeError(Exception):
+    """Base of all errors raised on purpose."""
+
+
+class SettingsError(OrderwakeError):
+    """A setting is missing or wrong. The message names it, its problem and the fix."""
+
+
+class InfrastructureError(OrderwakeError):
+    """Kafka or PostgreSQL cannot be had. The message says what is missing and how to supply it."""
+
+
+class TopicsError(OrderwakeError):
+    """A topic on the broker differs from its declaration in a way that cannot be mended in place."""
+
+
+class JourneyError(OrderwakeError):
+    """A journey file cannot be used. The message names file, line and fix."""
+
+
+class Refusal(StrEnum):
+    """Why a record was refused; the reason on a dead letter and in an HTTP error."""
+
+    BAD_JSON = "bad_json"
+    BAD_ENVELOPE = "bad_envelope"
+    UNKNOWN_TYPE = "unknown_type"
+    WRONG_SCHEMA = "wrong_schema"
+    NULL_VALUE = "null_value"
+    TOO_LARGE = "too_large"
+    UNSUPPORTED_CODEC = "unsupported_codec"
+    WRONG_KEY = "wrong_key"
+    WRONG_SHOP = "wrong_shop"
+    MISSING_CUSTOMER = "missing_customer"
+    MIXED_CURRENCY = "mixed_currency"
+    FAR_FUTURE = "far_future"
+    ORDER_NEVER_CAME = "order_never_came"
+    PROCESSING_FAILED = "processing_failed"
+
+
+class EventError(OrderwakeError):
+    """A record that cannot be accepted.
+
+    `reason` says why, `path` is the field's place in the event ("data.lines.0.unit_price") or empty,
+    `detail` is a sentence without personal data.
+    """
+
+    def __init__(self, reason: Refusal, detail: str, path: str = "") -> None:
+        super().__init__(f"{reason}: {path + ': ' if path else ''}{detail}")
+        self.reason = reason
+        self.detail = detail
+        self.path = path
+
+
+class RetryLater(OrderwakeError):  # noqa: N818  it is an instruction more than a fault
+    """The work failed for a reason that passes (broker or database away). Nothing was acknowledged."""
+
+
+class StalePartition(OrderwakeError):  # noqa: N818  it names the state found
+    """Another worker has taken the partition. The batch was rolled back and must be dropped."""
+
+
+class TooManyDeadLetters(OrderwakeError):  # noqa: N818  it names the state found
+    """More records were refused than a bad producer explains. The service stops before it drains the topic."""

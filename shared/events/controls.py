@@ -1,0 +1,24 @@
+"""Switches that operators and guards throw for everyone."""
+
+from typing import Literal
+
+from shared.events.customers import Channel
+from shared.events.envelope import Data, Event, Moment
+
+
+class Control(Data):
+    """Pause or resume sending, for a shop (the envelope's `shopid`), one of its journeys, or a channel."""
+
+    action: Literal["pause", "resume"]
+    journey: str | None = None
+    channel: Channel | None = None
+    set_at: Moment
+    set_by: str
+    why: str
+
+
+class ControlSet(Event):
+    """Someone threw a switch."""
+
+    type: Literal["orderwake.control.set.v1"] = "orderwake.control.set.v1"
+    data: Control

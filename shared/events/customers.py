@@ -1,0 +1,108 @@
+"""Customers (the one place of contact data besides messages), carts and what people did with messages."""
+
+from enum import StrEnum
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from shared.events.envelope import Amount, Currency, Data, Event, Identifier, Moment
+
+
+class Channel(StrEnum):
+    """How a message travels."""
+
+    EMAIL = "email"
+    SMS = "sms"
+
+
+class Consent(Data):
+    """What a customer allowed on one channel, with its proof: when it was given or withdrawn, and where."""
+
+    granted: bool
+    changed_at: Moment
+    source: str = "unstated"
+
+
+class Customer(Data):
+    """Profile, contact and consent: the whole state in each record; the highest version wins.
+
+    `email` and `phone` (E.164) are personal data: they appear here and on `messages` only.
+    `time_zone` is an IANA name; `country` and `region` are ISO 3166 codes.
+    """
+
+    version: Annotated[int, Field(ge=1)]
+    email: str | None = None
+    phone: Annotated[str, Field(pattern=r"^\+[1-9]\d{6,14}$")] | None = None
+    first_name: str | None = None
+    locale: str = "en-US"
+    time_zone: str | None = None
+    country: str | None = None
+    region: str | None = None
+    consent: dict[Channel, Consent] = {}
+    staff: bool = False
+    guest: bool = False
+
+
+class CustomerRecorded(Event):
+    """A customer's profile, contact or consent changed."""
+
+    type: Literal["orderwake.customer.recorded.v1"] = "orderwake.customer.recorded.v1"
+    data: Customer
+
+
+class Cart(Data):
+    """A cart as it is now."""
+
+    cart_id: Identifier
+    updated_at: Moment
+    currency: Currency
+    total: Amount
+    products: tuple[Identifier, ...]
+    order_id: Identifier | None = None
+
+
+class CartRecorded(Event):
+    """A cart changed, or became an order."""
+
+    type: Literal["orderwake.cart.recorded.v1"] = "orderwake.cart.recorded.v1"
+    data: Cart
+
+
+class EngagementKind(StrEnum):
+    """What happened to a message, or what its reader did.
+
+    The dispatcher tells `accepted`, `rejected`, `withheld` (refused at hand-over by the last check) and `unknown`;
+    the rest come from providers and people.
+    """
+
+    ACCEPTED = "accepted"
+    REJECTED = "rejected"
+    WITHHELD = "withheld"
+    UNKNOWN = "unknown"
+    DELIVERED = "delivered"
+    BOUNCED = "bounced"
+    OPENED = "opened"
+    CLICKED = "clicked"
+    ANSWERED = "answered"
+    UNSUBSCRIBED = "unsubscribed"
+    COMPLAINED = "complained"
+
+
+class Engagement(Data):
+    """One thing that happened to one message. `answer` is "happy" or "unhappy" where a message asked."""
+
+    kind: EngagementKind
+    channel: Channel
+    occurred_at: Moment
+    message_id: str | None = None
+    answer: str | None = None
+    reason: str | None = None
+    provider: str | None = None
+    provider_reference: str | None = None
+
+
+class EngagementRecorded(Event):
+    """Something happened to a message, or its reader did something."""
+
+    type: Literal["orderwake.engagement.recorded.v1"] = "orderwake.engagement.recorded.v1"
+    data: Engagement

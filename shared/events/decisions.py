@@ -1,0 +1,140 @@
+"""What the scheduler decided, and the messages it wants sent."""
+
+from enum import StrEnum
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+from pydantic import Field
+
+from shared.events.affinity import Candidate
+from shared.events.customers import Channel
+from shared.events.envelope import Amount, Currency, Data, Event, Identifier, Moment
+
+
+class Verdict(StrEnum):
+    """What became of a due step. `defer` may repeat; each of the others is final and comes once."""
+
+    SEND = "send"
+    SKIP = "skip"
+    DEFER = "defer"
+    GHOST = "ghost"
+
+
+class Reason(StrEnum):
+    """Why a step was not sent now. Each is a rule's name."""
+
+    LATE = "late"
+    ORDER_CANCELLED = "order_cancelled"
+    RETURNED = "returned"
+    UNHAPPY = "unhappy"
+    CONVERTED = "converted"
+    NO_CONSENT = "no_consent"
+    NO_ADDRESS = "no_address"
+    CAPPED = "capped"
+    COOL_DOWN = "cool_down"
+    OWNED = "owned"
+    NO_CANDIDATE = "no_candidate"
+    QUIET_HOURS = "quiet_hours"
+    STAFF = "staff"
+    COMPLAINT = "complaint"
+    HOLDOUT = "holdout"
+
+
+class Outcome(StrEnum):
+    """What one rule said."""
+
+    PASS = "pass"
+    DROP = "drop"
+    DEFER = "defer"
+    WITHHOLD = "withhold"
+
+
+class RuleOutcome(Data):
+    """One rule, what it said, what it looked at, and until when it asks to wait (for `defer`)."""
+
+    rule: Reason
+    outcome: Outcome
+    inputs: dict[str, Any]
+    until: Moment | None = None
+
+
+class Incentive(Data):
+    """What sweetens an offer. `value` is percent (15 = 15 %) or an amount in `currency`."""
+
+    kind: Literal["none", "percent", "money", "free_shipping"]
+    value: Amount | None = None
+    currency: Currency | None = None
+    code: str | None = None
+    expires_at: Moment | None = None
+
+
+class Offer(Data):
+    """Candidates and an incentive."""
+
+    products: tuple[Candidate, ...]
+    incentive: Incentive
+
+
+class Decision(Data):
+    """The immutable record of one attempt at one occurrence of a step: every rule with its inputs.
+
+    `message_id` is the occurrence's id. `positions` are the consumed positions per topic that the state stood on,
+    `complements_version` the version of the candidates' evidence. `next_at` is set for `defer` only.
+    """
+
+    decision_id: UUID
+    message_id: UUID
+    journey: str
+    journey_version: str
+    enrolment_id: UUID
+    order_id: Identifier
+    step: str
+    occurrence: Annotated[int, Field(ge=0)]
+    channel: Channel
+    attempt: Annotated[int, Field(ge=1)]
+    due_at: Moment
+    decided_at: Moment
+    verdict: Verdict
+    reason: Reason | None = None
+    rules: tuple[RuleOutcome, ...]
+    candidates: tuple[Candidate, ...] = ()
+    offer: Offer | None = None
+    variant: str | None = None
+    positions: dict[str, int] = {}
+    complements_version: int | None = None
+    next_at: Moment | None = None
+
+
+class DecisionRecorded(Event):
+    """A due step was decided."""
+
+    type: Literal["orderwake.decision.recorded.v1"] = "orderwake.decision.recorded.v1"
+    data: Decision
+
+
+class Message(Data):
+    """One e-mail or SMS to be sent once.
+
+    `recipient` is an address or an E.164 number: personal data. `context` is all that the template may see
+    (text, numbers as text, lists and maps of them). After `valid_until` (business time) it must not be handed over.
+    """
+
+    message_id: UUID
+    decision_id: UUID
+    channel: Channel
+    recipient: str
+    journey: str
+    step: str
+    template: str
+    locale: str
+    time_zone: str | None = None
+    context: dict[str, Any]
+    created_at: Moment
+    valid_until: Moment
+
+
+class MessageRequested(Event):
+    """The scheduler wants a message sent."""
+
+    type: Literal["orderwake.message.requested.v1"] = "orderwake.message.requested.v1"
+    data: Message

@@ -1,0 +1,60 @@
+"""Typed ids, and what each derived id is derived from.
+
+A derived id is a uuid5, so the same facts give the same id on every replay and in every process.
+"""
+
+from typing import NewType
+from uuid import UUID, uuid5
+
+ShopId = NewType("ShopId", str)
+CustomerId = NewType("CustomerId", str)
+OrderId = NewType("OrderId", str)
+ProductId = NewType("ProductId", str)
+JourneyId = NewType("JourneyId", str)
+StepId = NewType("StepId", str)
+EnrolmentId = NewType("EnrolmentId", UUID)
+MessageId = NewType("MessageId", UUID)
+DecisionId = NewType("DecisionId", UUID)
+
+NAMESPACE = UUID("6d1c1a5e-0a7e-5f0b-9c86-6f7264657277")
+
+
+def _derive(*parts: object) -> UUID:
+    return uuid5(NAMESPACE, "\x1f".join(str(part) for part in parts))
+
+
+def enrolment_id(shop: str, journey: str, customer: str, order: str) -> EnrolmentId:
+    """One enrolment per shop, journey, customer and the order that began it."""
+    return EnrolmentId(_derive("enrolment", shop, journey, customer, order))
+
+
+def message_id(shop: str, journey: str, enrolment: UUID, step: str, occurrence: int) -> MessageId:
+    """One message per occurrence of a step (also the occurrence's own id).
+
+    The journey's version is deliberately absent: moving people to a new version must not send twice.
+    """
+    return MessageId(_derive("message", shop, journey, enrolment, step, occurrence))
+
+
+def decision_id(message: UUID, attempt: int) -> DecisionId:
+    """One decision per attempt (1, 2, ...) at an occurrence."""
+    return DecisionId(_derive("decision", message, attempt))
+
+
+def event_id(*origin: object) -> str:
+    """Id of an event that we emit because of `origin`: the same cause gives the same id."""
+    return str(_derive("event", *origin))
+
+
+def partition_key(shop: str, subject: str) -> bytes:
+    """Kafka key of everything about one customer or product of one shop."""
+    return f"{shop}|{subject}".encode()
+
+
+def split_key(key: bytes) -> tuple[ShopId, str]:
+    """Inverse of `partition_key`. Raises ValueError on a key of another form."""
+    shop, separator, subject = key.decode().partition("|")
+    if not (shop and separator and subject):
+        message = "a key has the form shop|customer or shop|product"
+        raise ValueError(message)
+    return ShopId(shop), subject

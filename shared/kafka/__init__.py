@@ -1,0 +1,1 @@
+"""Kafka plumbing: guard and dead letters, producers, readers with positions in PostgreSQL, the Faust driver."""

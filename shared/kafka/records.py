@@ -1,0 +1,27 @@
+"""A record as it came from a partition, whoever read it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from shared.events import Event
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One Kafka record: raw bytes with their origin. `timestamp` is the broker's, in milliseconds."""
+
+    topic: str
+    partition: int
+    offset: int
+    key: bytes | None
+    value: bytes | None
+    headers: Sequence[tuple[str, bytes]] = ()
+    timestamp: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """A record that passed the guard, with its event; `event` is None for a tombstone on a compacted topic."""
+
+    record: Record
+    event: Event | None

@@ -1,0 +1,131 @@
+"""Every setting, read from the environment once, at start, and checked.
+
+Names have the prefix `ORDERWAKE_`, save `KAFKA_BOOTSTRAP_SERVERS` and `DATABASE_URL`, which platforms already set.
+A secret may also be given as a file: `ORDERWAKE_TWILIO_AUTH_TOKEN_FILE=/run/secrets/token`.
+"""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, AliasChoices, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from shared.clock import Clock, clock_from
+from shared.errors import SettingsError
+
+
+def _clock_setting(value: str) -> str:
+    if not value.startswith("file:"):
+        clock_from(value)
+    return value
+
+
+class Settings(BaseSettings):
+    """All settings. Durations are in machine seconds unless named otherwise."""
+
+    model_config = SettingsConfigDict(env_prefix="ORDERWAKE_", extra="ignore", populate_by_name=True, frozen=True)
+
+    kafka_bootstrap_servers: Annotated[
+        str, Field(validation_alias=AliasChoices("KAFKA_BOOTSTRAP_SERVERS", "kafka_bootstrap_servers"))
+    ] = "127.0.0.1:9092"
+    database_url: Annotated[
+        SecretStr, Field(validation_alias=AliasChoices("DATABASE_URL", "database_url"))
+    ] = SecretStr("postgresql://postgres@127.0.0.1:5432/orderwake")
+    database_pool_size: Annotated[int, Field(ge=2, le=100)] = 6
+    business_time: Annotated[str, AfterValidator(_clock_setting)] = "real"
+    data_dir: Path = Path(".orderwake/data")
+    log_level: Annotated[str, Field(pattern="^(debug|info|warning|error)$")] = "info"
+
+    http_host: str = "127.0.0.1"
+    http_port: Annotated[int, Field(ge=0, le=65535)] = 8080
+    shops: Annotated[str, Field(description="comma-separated shop ids that may send events; empty: any")] = ""
+
+    topic_partitions: Annotated[int, Field(ge=1, le=1000)] = 6
+    topic_replication: Annotated[int, Field(ge=1, le=7)] = 1
+    consumer_session_seconds: Annotated[float, Field(ge=1)] = 6.0
+    batch_records: Annotated[int, Field(ge=1, le=10_000)] = 500
+    dead_letter_limit: Annotated[int, Field(ge=1, description="refusals within the window that stop a service")] = 500
+    dead_letter_window: Annotated[int, Field(ge=1, description="records looked back on")] = 1000
+
+    ingest_future_minutes: Annotated[float, Field(ge=0, description="how far ahead of business time an event may be")] = 10.0
+    ingest_inflight_limit: Annotated[int, Field(ge=1, description="events awaiting Kafka before 429")] = 5000
+    ingest_park_days: Annotated[float, Field(gt=0, description="business days an event waits for its order")] = 30.0
+    guest_salt: SecretStr = SecretStr("change-me-per-deployment")
+
+    recommender_top: Annotated[int, Field(ge=1, le=100)] = 10
+    recommender_publish_seconds: Annotated[float, Field(gt=0)] = 1.0
+    recommender_pairs_kept: Annotated[int, Field(ge=10)] = 200
+
+    journeys_dir: Path = Path("journeys")
+    stale_after_seconds: Annotated[float, Field(gt=0)] = 5.0
+    scheduler_claim: Annotated[int, Field(ge=1, le=5000, description="customers decided in one transaction")] = 200
+
+    smtp_host: str = "127.0.0.1"
+    smtp_port: Annotated[int, Field(ge=1, le=65535)] = 25
+    smtp_connections: Annotated[int, Field(ge=1, le=100)] = 4
+    smtp_starttls: bool = False
+    smtp_username: str = ""
+    smtp_password: SecretStr = SecretStr("")
+    sender_email: str = "offers@shop.example.com"
+    postal_address: str = "Orderwake Demo Shop, 1 Example Street, Springfield, IL 62701, USA"
+    public_url: str = "https://offers.example.com"
+    link_secret: SecretStr = SecretStr("change-me-per-deployment")
+    twilio_url: str = "https://api.twilio.com"
+    twilio_account_sid: str = ""
+    twilio_auth_token: SecretStr = SecretStr("")
+    twilio_from: str = ""
+    provider_timeout_seconds: Annotated[float, Field(gt=0)] = 10.0
+    dispatcher_claim: Annotated[int, Field(ge=1, le=1000, description="messages handed over at once: what a crash may leave unknown")] = 20
+    dispatcher_lease_seconds: Annotated[float, Field(gt=1)] = 30.0
+
+    attribution_days: Annotated[float, Field(gt=0)] = 7.0
+
+    def clock(self) -> Clock:
+        """The clock that every process shares."""
+        return clock_from(self.business_time)
+
+    def shop_allowed(self, shop: str) -> bool:
+        """Whether events of this shop are taken."""
+        allowed = {name.strip() for name in self.shops.split(",") if name.strip()}
+        return not allowed or shop in allowed
+
+
+def load(environ: Mapping[str, str] | None = None) -> Settings:
+    """Settings from the environment. Raises SettingsError that names each bad setting, its problem and the fix."""
+    environ = os.environ if environ is None else environ
+    values: dict[str, Any] = {}
+    for name, model_field in Settings.model_fields.items():
+        variable = _variable(name)
+        given = environ.get(variable)
+        file = environ.get(f"{variable}_FILE")
+        if file and model_field.annotation is SecretStr:
+            given = _read_secret(variable, Path(file))
+        if given is not None:
+            values[name] = given
+    try:
+        return Settings(**values)
+    except ValidationError as error:
+        raise SettingsError("\n".join(_problem(item) for item in error.errors(include_input=False))) from None
+
+
+def _variable(name: str) -> str:
+    return name.upper() if name in ("kafka_bootstrap_servers", "database_url") else f"ORDERWAKE_{name.upper()}"
+
+
+def _read_secret(variable: str, path: Path) -> str:
+    try:
+        return path.read_text().strip()
+    except OSError as error:
+        message = f"{variable}_FILE: cannot read {path}: {error.strerror}; mount the secret there or unset the variable"
+        raise SettingsError(message) from error
+
+
+def _problem(item: Any) -> str:  # noqa: ANN401  pydantic's ErrorDetails is a plain dict
+    name = str(item["loc"][0])
+    variable = name if name.isupper() else _variable(name)
+    known = Settings.model_fields.get(name.lower())
+    hint = f" ({known.description})" if known and known.description else ""
+    default = f"; the default is {known.default!r}" if known else ""
+    return f"{variable}: {item['msg']}{hint}{default}"
