@@ -1,0 +1,48 @@
+"""Migrations: numbered `.sql` files, each applied once per schema, in order, under one lock."""
+
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+
+from shared.db.queries import load_queries
+
+COMMON = Path(__file__).with_name("migrations")
+_queries = load_queries(Path(__file__).with_name("migrations.sql"))
+
+
+async def migrate(database_url: str, schema: str, folder: Path) -> list[str]:
+    """Bring a service's schema up to date; returns the names of what was applied.
+
+    Every schema gets the shared tables (`positions`, `outbox`) first, then the service's own files. Safe to run from
+    several processes at once, and again.
+    """
+    connection = await asyncpg.connect(database_url, timeout=30)
+    try:
+        async with connection.transaction():
+            await connection.execute(_queries.lock, schema)
+            await connection.execute(_queries.create_schema.replace("{schema}", _identifier(schema)))
+            await connection.execute(_queries.enter_schema, schema)
+            await connection.execute(_queries.create_migrations)
+            return await _apply_all(connection, folder)
+    finally:
+        await connection.close()
+
+
+async def _apply_all(connection: Any, folder: Path) -> list[str]:  # noqa: ANN401  asyncpg's connection
+    done = {row["name"] for row in await connection.fetch(_queries.applied)}
+    fresh = []
+    for path in [*sorted(COMMON.glob("*.sql")), *sorted(folder.glob("*.sql"))]:
+        name = f"{'shared' if path.parent == COMMON else 'own'}/{path.name}"
+        if name not in done:
+            await connection.execute(path.read_text())
+            await connection.execute(_queries.note_applied, name)
+            fresh.append(name)
+    return fresh
+
+
+def _identifier(schema: str) -> str:
+    if not schema.isidentifier():
+        message = f"{schema!r} cannot be a schema's name"
+        raise ValueError(message)
+    return schema

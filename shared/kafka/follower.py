@@ -1,0 +1,92 @@
+"""A plain reader of compacted topics that every worker needs whole, with a caught-up signal."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import structlog
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
+
+from shared import metrics
+from shared.errors import EventError
+from shared.events import Event, decode
+from shared.kafka.records import Record
+from shared.settings import Settings
+from shared.topics import BY_NAME, Topic
+
+log = structlog.get_logger()
+
+OnRecord = Callable[[Record, Event | None], None]
+
+_POLL_MS = 200
+_RETRY_SECONDS = 1.0
+
+
+class Follower:
+    """Reads `topics` from their beginning, in no group, and calls `on_record(record, event or None for a tombstone)`.
+
+    These topics are written by our own services: a record that does not decode is counted, logged and passed over.
+    """
+
+    def __init__(self, settings: Settings, topics: Sequence[Topic], on_record: OnRecord) -> None:
+        self._settings = settings
+        self._topics = topics
+        self._on_record = on_record
+        self._positions: dict[TopicPartition, int] = {}
+        self._reached = asyncio.Event()
+
+    @property
+    def caught_up(self) -> bool:
+        """Whether everything that was there at the start has been read."""
+        return self._reached.is_set()
+
+    async def wait_caught_up(self) -> None:
+        """Return once everything that was there at the start has been read."""
+        await self._reached.wait()
+
+    async def run(self, stopping: asyncio.Event) -> None:
+        """Follow until `stopping` is set, through broker restarts."""
+        while not stopping.is_set():
+            consumer = AIOKafkaConsumer(
+                bootstrap_servers=self._settings.kafka_bootstrap_servers, enable_auto_commit=False, fetch_max_wait_ms=_POLL_MS
+            )
+            try:
+                await consumer.start()
+                await self._follow(consumer, stopping)
+            except (KafkaError, OSError) as error:
+                log.warning("follower_retrying", error=type(error).__name__)
+                await asyncio.wait([asyncio.create_task(stopping.wait())], timeout=_RETRY_SECONDS)
+            finally:
+                await consumer.stop()
+
+    async def _follow(self, consumer: AIOKafkaConsumer, stopping: asyncio.Event) -> None:
+        await consumer._client.set_topics([topic.name for topic in self._topics])  # noqa: SLF001  no public way to learn of topics before assigning
+        partitions = [
+            TopicPartition(topic.name, number)
+            for topic in self._topics
+            for number in consumer.partitions_for_topic(topic.name) or ()
+        ]
+        consumer.assign(partitions)
+        starts, goals = await consumer.beginning_offsets(partitions), await consumer.end_offsets(partitions)
+        for tp in partitions:
+            self._positions[tp] = max(self._positions.get(tp, 0), starts[tp])
+            consumer.seek(tp, self._positions[tp])
+        while not stopping.is_set():
+            if not self._reached.is_set() and all(self._positions[tp] >= goals[tp] for tp in partitions):
+                self._reached.set()
+            fetched = await consumer.getmany(timeout_ms=_POLL_MS, max_records=5000)
+            for tp, items in fetched.items():
+                for item in items:
+                    self._take(item)
+                self._positions[tp] = items[-1].offset + 1
+
+    def _take(self, item: Any) -> None:  # noqa: ANN401  aiokafka ships no types
+        record = Record(item.topic, item.partition, item.offset, item.key, item.value, item.headers, item.timestamp)
+        try:
+            event = None if item.value is None else decode(item.value, BY_NAME[item.topic].types)
+        except EventError as error:
+            metrics.DEAD_LETTERS.labels(item.topic, error.reason).inc()
+            log.warning("unreadable", topic=item.topic, partition=item.partition, offset=item.offset, reason=error.reason)
+            return
+        self._on_record(record, event)
