@@ -154,7 +154,7 @@ def _resolve(jar: Jar, repository: Path) -> Path:
 
 
 def _repositories() -> dict[str, str]:
-    """Where this machine gets artifacts: a mirror in Maven's settings, jgo's configuration, or its default."""
+    """Where this machine gets artifacts: a mirror in Maven's settings, jgo's settings, or its default."""
     from jgo.config import GlobalSettings  # noqa: PLC0415  as above
     from jgo.constants import MAVEN_CENTRAL_URL  # noqa: PLC0415  as above
 

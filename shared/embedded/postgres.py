@@ -63,7 +63,7 @@ class EmbeddedPostgres:
         return self._folder / "postgres.log"
 
     def start(self) -> None:
-        """Return when the server takes connections, recovered if it crashed; else raise InfrastructureError."""
+        """Return when the server takes connections, recovered from a crash, or raise InfrastructureError."""
         if self._process is not None and self._process.alive():
             return
         self._folder.mkdir(parents=True, exist_ok=True)

@@ -4,7 +4,8 @@ usage: supervisor.py PARENT_PID END_SIGNAL UID LOG COMMAND...
 
 The parent holds the other end of stdin and never writes. Its end closes when the parent dies in whatever
 way; where Linux has pidfds the parent's exit counts too, for a forked child may still hold the pipe. If the
-supervisor itself is killed, Linux kills the server with it. Prints the server's pid, exits as it exits. UID -1 keeps the user. On the parent's death the server gets END_SIGNAL, and SIGKILL five seconds later.
+supervisor itself is killed, Linux kills the server with it. Prints the server's pid, exits as it exits.
+UID -1 keeps the user. On the parent's death the server gets END_SIGNAL, and SIGKILL five seconds later.
 """
 
 import ctypes
