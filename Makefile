@@ -1,0 +1,53 @@
+# Every command of the project. `make help` lists them.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+ARGS ?=
+
+.PHONY: help setup demo test check format contracts lock clean
+
+help: ## List the commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo '  Options of a command: make demo ARGS="--orders 3000 --speed 3600 --summary summary.json"'
+
+$(READY): requirements/all.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Orderwake needs Python 3.11 or newer; set PYTHON=python3.12"; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "Installing locked requirements into $(VENV)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/all.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps --editable .
+	@touch $(READY)
+
+setup: $(READY) ## Make the virtual environment from the locked requirements
+
+demo: $(READY) ## A week of four shops, on real Kafka, PostgreSQL and SMTP, in about five minutes
+	@$(BIN)/python -m demo $(ARGS)
+
+test: $(READY) ## All tests: properties, unit, contracts, integration, crash, end to end
+	@$(BIN)/python -m pytest $(ARGS)
+
+check: $(READY) ## Lint, types and the import rules
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+	@$(BIN)/python -m shared.contracts --check
+
+format: $(READY) ## Format the code and mend what the linter can mend
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+contracts: $(READY) ## Write docs/contracts from the event models
+	@$(BIN)/python -m shared.contracts
+
+lock: ## Lock the requirements with hashes (needs uv)
+	@uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url --extra embedded --extra demo --extra dev pyproject.toml -o requirements/all.txt
+	@uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url -c requirements/all.txt pyproject.toml -o requirements/runtime.txt
+
+clean: ## Remove the environment and caches (data of a kept demo too)
+	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .orderwake
