@@ -1,0 +1,95 @@
+-- name: add_customers
+INSERT INTO customers (shop_id, customer_id, partition_number, state)
+SELECT shop_id, customer_id, partition_number, state
+FROM unnest($1::text[], $2::text[], $3::integer[], $4::text[]) AS seen (shop_id, customer_id, partition_number, state)
+ORDER BY shop_id, customer_id
+ON CONFLICT (shop_id, customer_id) DO NOTHING;
+
+-- name: lock_customers
+SELECT customers.shop_id, customers.customer_id, customers.partition_number, customers.state
+FROM customers
+JOIN unnest($1::text[], $2::text[]) AS wanted (shop_id, customer_id) USING (shop_id, customer_id)
+ORDER BY customers.shop_id, customers.customer_id
+FOR UPDATE OF customers;
+
+-- name: claim
+WITH overdue AS (
+    SELECT shop_id, customer_id
+    FROM due_steps
+    WHERE next_at <= $1
+        AND partition_number = ANY($2::integer[])
+        AND NOT EXISTS (
+            SELECT FROM unnest($3::text[], $4::text[], $5::text[]) AS paused (shop_id, journey, channel)
+            WHERE paused.shop_id = due_steps.shop_id
+                AND coalesce(paused.journey, due_steps.journey) = due_steps.journey
+                AND coalesce(paused.channel, due_steps.channel) = due_steps.channel
+        )
+    ORDER BY next_at
+    LIMIT $6 * 4
+), ready AS MATERIALIZED (
+    SELECT DISTINCT shop_id, customer_id FROM overdue
+)
+SELECT customers.shop_id, customers.customer_id, customers.partition_number, customers.state
+FROM customers
+JOIN ready USING (shop_id, customer_id)
+LIMIT $6
+FOR UPDATE OF customers SKIP LOCKED;
+
+-- name: save_customers
+UPDATE customers
+SET state = changed.state
+FROM unnest($1::text[], $2::text[], $3::text[]) AS changed (shop_id, customer_id, state)
+WHERE customers.shop_id = changed.shop_id AND customers.customer_id = changed.customer_id;
+
+-- name: steps_of
+SELECT due_steps.shop_id, due_steps.customer_id, message_id, due_at, next_at, attempt
+FROM due_steps
+JOIN unnest($1::text[], $2::text[]) AS wanted (shop_id, customer_id) USING (shop_id, customer_id);
+
+-- name: remove_steps
+DELETE FROM due_steps WHERE message_id = ANY($1::uuid[]);
+
+-- name: put_steps
+INSERT INTO due_steps (
+    message_id, shop_id, customer_id, partition_number, enrolment_id, journey, step, occurrence, channel,
+    due_at, next_at, attempt
+)
+SELECT *
+FROM unnest(
+    $1::uuid[], $2::text[], $3::text[], $4::integer[], $5::uuid[], $6::text[], $7::text[], $8::integer[], $9::text[],
+    $10::timestamptz[], $11::timestamptz[], $12::integer[]
+)
+ON CONFLICT (message_id) DO UPDATE
+SET due_at = excluded.due_at, next_at = excluded.next_at, attempt = excluded.attempt;
+
+-- name: positions
+SELECT topic, partition_number, position, observed_at, behind_since FROM positions;
+
+-- name: publish_journey
+INSERT INTO journeys (journey, version, body, published_at)
+VALUES ($1, $2, $3, $4)
+ON CONFLICT (journey, version) DO NOTHING;
+
+-- name: published_journeys
+SELECT journey, version, body FROM journeys ORDER BY journey, published_at, version;
+
+-- name: tally
+INSERT INTO tallies (slot, verdict, reason, decisions)
+SELECT $1, verdict, reason, decisions
+FROM unnest($2::text[], $3::text[], $4::bigint[]) AS new (verdict, reason, decisions)
+ORDER BY verdict, reason
+ON CONFLICT (slot, verdict, reason) DO UPDATE SET decisions = tallies.decisions + excluded.decisions;
+
+-- name: tallies
+SELECT verdict, reason, sum(decisions)::bigint AS decisions FROM tallies GROUP BY verdict, reason ORDER BY verdict, reason;
+
+-- name: count_steps
+SELECT
+    count(*) FILTER (WHERE next_at > $1) AS waiting,
+    count(*) FILTER (WHERE next_at <= $1) AS overdue,
+    count(*) FILTER (WHERE attempt > 0) AS deferred,
+    count(*) FILTER (WHERE next_at <= $1 AND attempt = 0) AS undecided
+FROM due_steps;
+
+-- name: count_outbox
+SELECT count(*) AS waiting FROM outbox;
