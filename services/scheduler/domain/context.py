@@ -1,0 +1,68 @@
+"""What a decision needs besides the customer's facts: products, the law's hours, and where the evidence stands."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Protocol
+
+from shared.events import Product
+
+
+class Catalogue:
+    """The products of one shop, by id, category and brand. The latest `updated_at` of a product wins."""
+
+    def __init__(self, products: Iterable[Product] = ()) -> None:
+        self._products: dict[str, Product] = {}
+        self._in_category: dict[str, set[str]] = defaultdict(set)
+        self._of_brand: dict[str, set[str]] = defaultdict(set)
+        for product in products:
+            self.put(product)
+
+    def put(self, product: Product) -> None:
+        """Add or replace a product."""
+        known = self._products.get(product.product_id)
+        if known is not None:
+            if known.updated_at > product.updated_at:
+                return
+            self._in_category[known.category or ""].discard(known.product_id)
+            self._of_brand[known.brand or ""].discard(known.product_id)
+        self._products[product.product_id] = product
+        self._in_category[product.category or ""].add(product.product_id)
+        self._of_brand[product.brand or ""].add(product.product_id)
+
+    def get(self, product_id: str) -> Product | None:
+        """The product, if it is known."""
+        return self._products.get(product_id)
+
+    def in_category(self, category: str) -> Sequence[Product]:
+        """Products of a category, by id."""
+        return [self._products[product_id] for product_id in sorted(self._in_category.get(category, ()))]
+
+    def of_brand(self, brand: str) -> Sequence[Product]:
+        """Products of a brand, by id."""
+        return [self._products[product_id] for product_id in sorted(self._of_brand.get(brand, ()))]
+
+
+class ContactHours(Protocol):
+    """When the law lets people be texted (`shared.law.ContactHours`)."""
+
+    @property
+    def version(self) -> str:
+        """Version of the data."""
+
+    def opening(
+        self, moment: datetime, *, country: str | None, regions: Sequence[str], zones: Sequence[str]
+    ) -> datetime:
+        """The first moment from `moment` on that every candidate place permits."""
+
+
+@dataclass(frozen=True)
+class Context:
+    """The rest of a decision's inputs; `attempt` is 1 for the first decision on an occurrence."""
+
+    catalogue: Catalogue
+    law: ContactHours
+    attempt: int = 1
+    positions: Mapping[str, int] = field(default_factory=dict)
+    complements_version: int | None = None
