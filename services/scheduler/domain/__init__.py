@@ -1,11 +1,11 @@
 """The decision core: facts in, decisions out. No I/O, no clock, no chance.
 
-    state = apply(state, event)                                commutative and idempotent
-    due(state, journeys)                                       {message id: Due}, decided or not
-    candidates, version = gather(state, due, complements)      what goes with the order's products
-    decide(state, due, journey, candidates, context, now)      Decision
-    record(state, decision)                                    the verdict as a fact
-    message(state, decision, journey, context)                 Message, for a verdict of send
+state = apply(state, event)                                commutative and idempotent
+due(state, journeys)                                       {message id: Due}, decided or not
+candidates, version = gather(state, due, complements)      what goes with the order's products
+decide(state, due, journey, candidates, context, now)      Decision; candidates go with the order's products
+record(state, decision)                                    the verdict as a fact
+message(state, decision, journey, context)                 Message, for a verdict of send
 """
 
 from services.scheduler.domain.context import Catalogue, ContactHours, Context
@@ -13,10 +13,9 @@ from services.scheduler.domain.customer import CustomerState, VerdictFacts, appl
 from services.scheduler.domain.decide import decide
 from services.scheduler.domain.journey import Journey, Step
 from services.scheduler.domain.message import message
-from services.scheduler.domain.offer import gather
 from services.scheduler.domain.timing import Due, due
 
 __all__ = [
     "Catalogue", "ContactHours", "Context", "CustomerState", "Due", "Journey", "Step", "VerdictFacts", "apply",
-    "decide", "due", "gather", "message", "record",
+    "decide", "due", "message", "record",
 ]

@@ -22,39 +22,44 @@ class Catalogue:
     def put(self, product: Product) -> None:
         """Add or replace a product."""
         known = self._products.get(product.product_id)
-        if known is not None:
-            if known.updated_at > product.updated_at:
-                return
-            self._in_category[known.category or ""].discard(known.product_id)
-            self._of_brand[known.brand or ""].discard(known.product_id)
+        if known is not None and known.updated_at > product.updated_at:
+            return
+        self.remove(product.product_id)
         self._products[product.product_id] = product
         self._in_category[product.category or ""].add(product.product_id)
         self._of_brand[product.brand or ""].add(product.product_id)
 
+    def remove(self, product_id: str) -> None:
+        """Forget a product; nothing happens if it is not known."""
+        known = self._products.pop(product_id, None)
+        if known is not None:
+            self._in_category[known.category or ""].discard(product_id)
+            self._of_brand[known.brand or ""].discard(product_id)
+
     def get(self, product_id: str) -> Product | None:
-        """The product, if it is known."""
+        """Return the product, if it is known."""
         return self._products.get(product_id)
 
     def in_category(self, category: str) -> Sequence[Product]:
-        """Products of a category, by id."""
+        """Return the products of a category, ordered by id."""
         return [self._products[product_id] for product_id in sorted(self._in_category.get(category, ()))]
 
     def of_brand(self, brand: str) -> Sequence[Product]:
-        """Products of a brand, by id."""
+        """Return the products of a brand, ordered by id."""
         return [self._products[product_id] for product_id in sorted(self._of_brand.get(brand, ()))]
 
 
 class ContactHours(Protocol):
-    """When the law lets people be texted (`shared.law.ContactHours`)."""
+    """When the law lets people be texted; `shared.law.ContactHours` is one."""
 
     @property
     def version(self) -> str:
         """Version of the data."""
 
-    def opening(
-        self, moment: datetime, *, country: str | None, regions: Sequence[str], zones: Sequence[str]
-    ) -> datetime:
-        """The first moment from `moment` on that every candidate place permits."""
+    def permitted(
+        self, moment: datetime, *, places: Sequence[tuple[str | None, str | None]], zones: Sequence[str]
+    ) -> tuple[datetime, datetime] | None:
+        """Return the first permitted stretch from `moment` on, for (country, region) and zones taken together."""
 
 
 @dataclass(frozen=True)

@@ -89,6 +89,7 @@ class VerdictFacts(Facts):
 
     journey: str
     enrolment_id: UUID
+    order_id: str
     step: str
     occurrence: int
     channel: Channel
@@ -233,7 +234,8 @@ def record(state: CustomerState, decision: Decision) -> CustomerState:
         return state
     offered = decision.offer.products if decision.offer else ()
     fact = VerdictFacts(
-        journey=decision.journey, enrolment_id=decision.enrolment_id, step=decision.step,
+        journey=decision.journey, enrolment_id=decision.enrolment_id, order_id=decision.order_id,
+        step=decision.step,
         occurrence=decision.occurrence, channel=decision.channel, verdict=decision.verdict,
         decided_at=decision.decided_at, attempt=decision.attempt, next_at=decision.next_at,
         products=tuple(candidate.product_id for candidate in offered),
