@@ -8,11 +8,15 @@ from shared.events.envelope import Data, Event, Identifier
 
 
 class Origin(Data):
-    """The source record that caused a delta: the second stage's watermark stands on it."""
+    """The source record that caused a delta: the second stage's watermark stands on it.
+
+    `part` numbers the buckets that one record touches, so that each of its deltas for a product has a place in order.
+    """
 
     topic: str
     partition: Annotated[int, Field(ge=0)]
     offset: Annotated[int, Field(ge=0)]
+    part: Annotated[int, Field(ge=0, lt=1024)] = 0
 
 
 class BasketDelta(Data):
