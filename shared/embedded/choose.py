@@ -8,13 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Literal, Protocol, Self
 
-from shared.embedded.containers import (
-    POSTGRES_IMAGE,
-    ContainerKafka,
-    ContainerPostgres,
-    kafka_image,
-    reason_against,
-)
+from shared.embedded import containers
 from shared.embedded.kafka import EmbeddedKafka
 from shared.embedded.postgres import EmbeddedPostgres
 
@@ -123,14 +117,13 @@ def choose(folder: Path, environ: Mapping[str, str]) -> Infrastructure:
     if bootstrap and database:
         why = f"Kafka and PostgreSQL as given by {KAFKA_VARIABLE} and {DATABASE_VARIABLE}"
         return Infrastructure("given", why, _GivenKafka(bootstrap), _GivenPostgres(database))
-    images = [*([] if bootstrap else [kafka_image()]), *([] if database else [POSTGRES_IMAGE])]
-    against = reason_against(images)
+    against = containers.reason_against(kafka=not bootstrap, postgres=not database)
     kafka: _Kafka
     postgres: _Postgres
     if against is None:
-        kafka = _GivenKafka(bootstrap) if bootstrap else ContainerKafka()
-        postgres = _GivenPostgres(database) if database else ContainerPostgres()
-        why = _sentence("in containers", "a Docker engine answers", bootstrap, database)
+        kafka = _GivenKafka(bootstrap) if bootstrap else containers.ContainerKafka()
+        postgres = _GivenPostgres(database) if database else containers.ContainerPostgres()
+        why = _sentence("in containers", "Docker answers", bootstrap, database)
         return Infrastructure("testcontainers", why, kafka, postgres)
     kafka = _GivenKafka(bootstrap) if bootstrap else EmbeddedKafka(folder / "kafka")
     postgres = _GivenPostgres(database) if database else EmbeddedPostgres(folder / "postgres")

@@ -21,6 +21,7 @@ from shared.errors import InfrastructureError
 JARS_VARIABLE = "ORDERWAKE_KAFKA_JARS"
 _DOWNLOADS = 8
 _TRIES = 3
+_ANSWER_SECONDS = 10
 _SUPPLY = (
     f"go online once, or set {JARS_VARIABLE} to a folder with the jars of Apache Kafka 4.1 or newer "
     "(the libs folder of its release), or point KAFKA_BOOTSTRAP_SERVERS at a broker that runs already"
@@ -109,9 +110,13 @@ def _download(folder: Path) -> None:
     partial = folder.with_suffix(".partial")
     partial.mkdir(parents=True, exist_ok=True)
     jars = locked()
-    with _progress(sum(jar.size for jar in jars)) as done, ThreadPoolExecutor(_DOWNLOADS) as pool:
-        for size in pool.map(lambda jar: _fetch(jar, partial), jars):
-            done(size)
+    pool = ThreadPoolExecutor(_DOWNLOADS)
+    try:
+        with _progress(sum(jar.size for jar in jars)) as done:
+            for size in pool.map(lambda jar: _fetch(jar, partial), jars):
+                done(size)
+    finally:
+        pool.shutdown(cancel_futures=True)
     shutil.rmtree(partial / "repository", ignore_errors=True)
     partial.rename(folder)
 
@@ -146,7 +151,7 @@ def _resolve(jar: Jar, repository: Path) -> Path:
     except ImportError as absent:
         message = "jgo is not installed: pip install 'orderwake[embedded]', or set KAFKA_BOOTSTRAP_SERVERS"
         raise InfrastructureError(message) from absent
-    context = MavenContext(repo_cache=repository, remote_repos=_repositories(), timeout=20)
+    context = MavenContext(repo_cache=repository, remote_repos=_repositories(), timeout=_ANSWER_SECONDS)
     leftover = context.project(jar.group, jar.artifact).at_version(jar.version).artifact()
     if leftover.cached_path is not None:
         leftover.cached_path.unlink(missing_ok=True)

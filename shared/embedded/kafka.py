@@ -60,7 +60,7 @@ class EmbeddedKafka:
 
     def start(self) -> None:
         """Return when the broker serves clients. Raises InfrastructureError with the log's end if not."""
-        if self._process is not None and self._process.alive():
+        if self._process is not None and not self._process.ended():
             return
         classpath = str(kafka_jars(os.environ) / "*")
         self._folder.mkdir(parents=True, exist_ok=True)

@@ -64,7 +64,7 @@ class EmbeddedPostgres:
 
     def start(self) -> None:
         """Return when the server takes connections, recovered from a crash, or raise InfrastructureError."""
-        if self._process is not None and self._process.alive():
+        if self._process is not None and not self._process.ended():
             return
         self._folder.mkdir(parents=True, exist_ok=True)
         uid = self._let_in_unprivileged_user() if os.geteuid() == 0 else None

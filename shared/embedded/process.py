@@ -19,6 +19,8 @@ from shared.errors import InfrastructureError
 _SUPERVISOR = Path(__file__).with_name("supervisor.py")
 _FIRST_PORT, _PORTS = 20_000, 10_000
 _TAIL_BYTES = 2_000
+_REAP_SECONDS = 15.0
+_DYING_SECONDS = 0.5
 _CLOCK = SystemClock()
 
 
@@ -96,7 +98,14 @@ class ServerProcess:
 
     def alive(self) -> bool:
         """Whether the server still runs."""
-        return self._supervisor.poll() is None
+        return self._supervisor.poll() is None and not _gone(self.pid)
+
+    def ended(self) -> bool:
+        """Whether the server is gone; one that someone killed a moment ago is given the time to go."""
+        if not wait_until(lambda: not self.alive(), _DYING_SECONDS):
+            return False
+        self.reap()
+        return True
 
     def log_since_start(self) -> str:
         """Return what this run has logged so far."""
@@ -118,7 +127,7 @@ class ServerProcess:
         """Ask it to end, wait, and kill it if it has not ended after `seconds`."""
         if self.alive():
             self._signal(self.pid, stop_signal)
-        if not wait_until(lambda: not self.alive(), seconds):
+        if not wait_until(lambda: self._supervisor.poll() is not None, seconds):
             self.kill()
         self.reap()
 
@@ -127,12 +136,12 @@ class ServerProcess:
         family = self._family() if self.alive() else []
         for member in family:
             self._signal(member.pid, signal.SIGKILL)
-        wait_until(lambda: all(map(_gone, family)), 10)
+        wait_until(lambda: all(_gone(member.pid) for member in family), _REAP_SECONDS)
         self.reap()
 
     def reap(self) -> None:
-        """Collect the supervisor."""
-        self._supervisor.wait(timeout=10)
+        """Return when a server that was stopped or killed is gone, with whatever it had started."""
+        self._supervisor.wait(_REAP_SECONDS)
         if self._supervisor.stdin is not None:
             self._supervisor.stdin.close()
 
@@ -151,8 +160,8 @@ class ServerProcess:
             return
 
 
-def _gone(process: psutil.Process) -> bool:
+def _gone(pid: int) -> bool:
     try:
-        return process.status() == psutil.STATUS_ZOMBIE
+        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return True
