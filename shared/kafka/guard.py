@@ -64,6 +64,8 @@ class Guard:
             raise TooManyDeadLetters(message)
 
     def _decode(self, record: Record) -> Event | None:
+        if record.unreadable:
+            raise EventError(Refusal.UNSUPPORTED_CODEC, record.unreadable)
         topic = BY_NAME[record.topic]
         if record.value is None and topic.compacted:
             return None

@@ -8,7 +8,11 @@ from shared.events import Event
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One Kafka record: raw bytes with their origin. `timestamp` is the broker's, in milliseconds."""
+    """One Kafka record: raw bytes with their origin. `timestamp` is the broker's, in milliseconds.
+
+    `unreadable` says why a whole batch could not be unpacked (no such codec, broken); the record then stands for the
+    batch, `offset` is its first and `value` its raw bytes.
+    """
 
     topic: str
     partition: int
@@ -17,6 +21,7 @@ class Record:
     value: bytes | None
     headers: Sequence[tuple[str, bytes]] = ()
     timestamp: int = 0
+    unreadable: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,138 @@
+"""Faust's consumer, in batches: one event per fetched partition batch, acknowledged in order."""
+
+from collections.abc import AsyncIterator, Mapping
+from typing import TYPE_CHECKING, Any, cast
+
+import structlog
+from aiokafka import AIOKafkaConsumer
+from aiokafka.coordinator.assignors.range import RangePartitionAssignor
+from aiokafka.errors import KafkaError
+from faust.transport.drivers import aiokafka as stock
+from faust.types import TP, AppT, Message
+from faust.types.tuples import ConsumerMessage
+
+from shared.kafka.faust.driver import Driver
+from shared.kafka.unreadable import to_record, tolerate_unreadable_batches
+
+if TYPE_CHECKING:
+    from faust.transport.drivers.aiokafka import Transport
+
+log = structlog.get_logger()
+
+
+def driver_of(app: AppT) -> Driver:
+    """The driver that `make_app` gave the app."""
+    return cast("Driver", app.driver)  # type: ignore[attr-defined]  set on our own subclass of App
+
+
+class ConsumerThread(stock.AIOKafkaConsumerThread):
+    """Runs aiokafka's consumer. Equal partitions of all topics go to one worker; heartbeats renew the lease."""
+
+    def _create_worker_consumer(self, transport: "Transport") -> AIOKafkaConsumer:
+        tolerate_unreadable_batches()
+        consumer = super()._create_worker_consumer(transport)
+        consumer._group_id = self.app.conf.id
+        consumer._partition_assignment_strategy = (RangePartitionAssignor,)
+        return consumer
+
+    async def on_start(self) -> None:
+        """Start the consumer, with the lease tied to its heartbeats."""
+        await super().on_start()
+        coordinator = self._ensure_consumer()._coordinator
+        beat, ownership = coordinator._do_heartbeat, driver_of(self.app).ownership
+
+        async def observed() -> bool:
+            sent_at = ownership.now()
+            acknowledged = bool(await beat())
+            if acknowledged:
+                ownership.renew(sent_at)
+            return acknowledged
+
+        coordinator._do_heartbeat = observed
+
+    async def _commit(self, offsets: Mapping[TP, int]) -> bool:
+        try:
+            return bool(await super()._commit(offsets))
+        except KafkaError as error:
+            log.warning("commit failed, the next one covers it", error=repr(error))
+            return False
+
+
+class BatchConsumer(stock.Consumer):
+    """Hands on each partition's fetched records as one message: value is the list, offset the last one's."""
+
+    def _new_consumer_thread(self) -> ConsumerThread:
+        return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
+
+    async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, Message]]:  # noqa: ASYNC109  Faust's signature
+        """One message per partition batch; none while the flow is stopped."""
+        records, active = await self._wait_next_records(timeout)
+        generation = self.app.consumer_generation_id
+        if records is None or self.should_stop:
+            return
+        for place, batch in records.items():
+            if not self.flow_active or self.app.consumer_generation_id != generation:
+                return
+            if batch and (active is None or place in active):
+                yield TP(*place), self._batch_message(TP(*place), batch)
+
+    def _batch_message(self, place: TP, batch: list[Any]) -> ConsumerMessage:
+        return ConsumerMessage(
+            topic=place.topic,
+            partition=place.partition,
+            offset=batch[-1].offset,
+            timestamp=batch[-1].timestamp / 1000,
+            timestamp_type=batch[-1].timestamp_type,
+            headers=(),
+            key=None,
+            value=[to_record(record) for record in batch],
+            checksum=None,
+            serialized_key_size=0,
+            serialized_value_size=0,
+            tp=place,
+            generation_id=self.app.consumer_generation_id,
+        )
+
+    def _new_offset(self, tp: TP) -> int | None:
+        """Batches of a partition are acknowledged in order, so the last one acknowledged covers all before it."""
+        acked = self._acked[tp]
+        if not acked:
+            return None
+        last = max(acked)
+        acked.clear()
+        self._acked_index[tp].clear()
+        return last + 1
+
+    async def _add_gap(self, tp: TP, offset_from: int, offset_to: int) -> None:
+        """Offsets between batches need no book-keeping, see `_new_offset`."""
+
+    def on_buffer_full(self, tp: TP) -> None:
+        """The bounded queue is the back-pressure; a partition taken out here would cost a second's pause."""
+
+    def on_buffer_drop(self, tp: TP) -> None:
+        """See `on_buffer_full`."""
+
+    def verify_event_path(self, now: float, tp: TP) -> None:
+        """Faust's stall warnings look at single events; ours is the lag."""
+
+    async def wait_empty(self) -> None:
+        """Finish the batch in hand and commit; the others will be read again."""
+        await driver_of(self.app).settle()
+        self._unacked_messages.clear()
+        await self.commit_and_end_transactions()
+
+    async def on_partitions_revoked(self, revoked: set[TP]) -> None:
+        """Finish and commit while the partitions are still ours, then give them up."""
+        driver = driver_of(self.app)
+        await driver.settle()
+        await self.commit()
+        await super().on_partitions_revoked(revoked)
+        driver.release()
+
+    def end_of(self, tp: TP) -> int | None:
+        """The partition's end as the last fetch told it."""
+        try:
+            return self.highwater(tp)
+        except (KafkaError, AssertionError, KeyError):
+            return None
+

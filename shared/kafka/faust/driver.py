@@ -1,0 +1,206 @@
+"""What the parts of one worker share: tables, producer, guard, tenure, the batch in hand, and how it all ends."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+import structlog
+from aiokafka import TopicPartition
+
+from shared import metrics
+from shared.errors import StalePartition, TopicsError
+from shared.kafka.faust.changelog import restore
+from shared.kafka.faust.ownership import Ownership
+from shared.kafka.faust.producer import BatchProducer, Output
+from shared.kafka.faust.stores import Kind, Stores
+from shared.kafka.faust.tables import PartitionTable, Tables
+from shared.settings import Settings
+
+log = structlog.get_logger()
+
+Place = tuple[str, int]
+
+_SETTLE_SECONDS = 20.0
+_DROP_SECONDS = 2.0
+
+
+@dataclass
+class Driver:
+    """One worker's state. Made with its app; `start` and `close` belong to `shared.kafka.faust.app.run`."""
+
+    settings: Settings
+    app_id: str
+    service: str
+    tables: tuple[str, ...]
+    store: Kind
+    tables_of: dict[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.ownership = Ownership(self.settings.consumer_session_seconds)
+        self.producer = BatchProducer(self.settings.kafka_bootstrap_servers)
+        self.stores = Stores(self.store, self.settings.data_dir / self.app_id)
+        self.assigned: frozenset[Place] = frozenset()
+        self.failure: BaseException | None = None
+        self.failed = asyncio.Event()
+        self.ready = asyncio.Event()
+        self.closing = asyncio.Event()
+        self.done: dict[Place, int] = {}
+        self.ends: dict[Place, int] = {}
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._in_hand = 0
+        self._locks: dict[Place, asyncio.Lock] = {}
+
+    def changelog(self, table: str) -> str:
+        """Name of a table's changelog topic, as `shared.topics.faust_topics` declares it."""
+        return f"{self.app_id}-{table}-changelog"
+
+    def lag(self) -> dict[Place, int]:
+        """Records not yet done, by assigned topic and partition, as far as a fetch has told."""
+        return {
+            place: max(self.ends[place] - self.done.get(place, 0), 0)
+            for place in self.assigned
+            if place in self.ends
+        }
+
+    def fail(self, error: BaseException) -> None:
+        """Stop taking batches; `run` raises `error`. What was in hand stays unacknowledged."""
+        log.error("the worker must stop", error=repr(error), exc_info=error)
+        if self.failure is None:
+            self.failure = error
+        self.closing.set()
+        self.failed.set()
+
+    # -- assignment ----------------------------------------------------------------------------------------------
+
+    async def settle(self) -> None:
+        """Take no more batches and wait for those in hand: done, or dropped when they take too long."""
+        self.closing.set()
+        self.ready.clear()
+        try:
+            await asyncio.wait_for(self._idle.wait(), _SETTLE_SECONDS)
+        except TimeoutError:
+            self.ownership.end()
+            await self._idle_or_fail()
+
+    async def _idle_or_fail(self) -> None:
+        try:
+            await asyncio.wait_for(self._idle.wait(), _DROP_SECONDS)
+        except TimeoutError:
+            self.fail(StalePartition("a batch was still in hand when its partition had to be given up"))
+
+    def release(self) -> None:
+        """The partitions are no longer ours."""
+        self.ownership.end()
+        self.ready.clear()
+        self.assigned = frozenset()
+
+    async def assign(self, places: Iterable[Place]) -> None:
+        """The group gave us `places`: bring their tables up to date, then take batches."""
+        if self.failed.is_set():
+            return
+        self.ownership.begin()
+        tenure = self.ownership.tenure
+        assigned = frozenset(place for place in places if place[0] in self.tables_of)
+        wanted = {(table, part) for topic, part in assigned for table in self.tables_of[topic]}
+        self.stores.keep_only(wanted)
+        try:
+            await self._restore(wanted, tenure)
+        except StalePartition:
+            return
+        except Exception as error:  # noqa: BLE001  whatever it is, the worker must not go on with half a table
+            self.fail(error)
+            return
+        self.assigned, self.done, self.ends = assigned, {}, {}
+        self.closing.clear()
+        self.ready.set()
+
+    async def _restore(self, wanted: set[Place], tenure: int) -> None:
+        places = {TopicPartition(self.changelog(table), part): (table, part) for table, part in wanted}
+        while True:
+            stores = {place: self.stores.get(*owner) for place, owner in places.items()}
+            foreign = await restore(
+                self.settings.kafka_bootstrap_servers, stores, lambda: self.ownership.check(tenure)
+            )
+            if not foreign:
+                return
+            for place in foreign:
+                self.stores.discard(*places[place])
+
+    def check_partitions(self, counts: Mapping[str, int]) -> None:
+        """Raise TopicsError unless each changelog has its source's partition count. `counts` is by topic."""
+        for topic, tables in self.tables_of.items():
+            for table in tables:
+                source, changelog = counts.get(topic, 0), counts.get(self.changelog(table), 0)
+                if source != changelog or not source:
+                    message = (
+                        f"{topic} has {source} partitions, {self.changelog(table)} has {changelog}; they must be equal: "
+                        "run `orderwake topics apply` before the worker"
+                    )
+                    raise TopicsError(message)
+
+    # -- batches -------------------------------------------------------------------------------------------------
+
+    def take(self, place: Place) -> int | None:
+        """Begin a batch: its tenure, or None when it must be left alone (it will come again)."""
+        if self.closing.is_set() or place not in self.assigned:
+            return None
+        self._in_hand += 1
+        self._idle.clear()
+        return self.ownership.tenure
+
+    def put_down(self) -> None:
+        """The batch is done or dropped."""
+        self._in_hand -= 1
+        if not self._in_hand:
+            self._idle.set()
+
+    @asynccontextmanager
+    async def tables_for(self, topic: str, partition: int) -> AsyncIterator[Tables]:
+        """The partition's tables, for one batch at a time even if several topics share them."""
+        names = sorted(self.tables_of[topic])
+        locks = [self._locks.setdefault((name, partition), asyncio.Lock()) for name in names]
+        for lock in locks:
+            await lock.acquire()
+        try:
+            yield {name: PartitionTable(self.stores.get(name, partition)) for name in names}
+        finally:
+            for lock in locks:
+                lock.release()
+
+    async def write(self, partition: int, tables: Tables, outputs: Sequence[Output], tenure: int) -> None:
+        """Make a batch's effects durable: outputs first, then changelogs, then stores.
+
+        In this order a crash in between lets the source be replayed on the old tables, which yields the same outputs
+        again: none is lost, and the reader drops those it has by their origin.
+        """
+        await self.ownership.hold(tenure)
+        await self.producer.publish(outputs)
+        await self.ownership.hold(tenure)
+        ends = await self.producer.publish(
+            Output(self.changelog(name), key, value, (), partition)
+            for name, table in tables.items()
+            for key, value in table.changes.items()
+        )
+        for name, table in tables.items():
+            if not table.changes:
+                continue
+            if tenure != self.ownership.tenure:
+                self.stores.discard(name, partition)
+            else:
+                self.stores.get(name, partition).apply(table.changes, ends[self.changelog(name), partition])
+        self.ownership.check(tenure)
+
+    def finished(self, place: Place, last: int, end: int | None) -> None:
+        """All up to offset `last` is durable; the partition ends before offset `end`."""
+        self.done[place] = last + 1
+        if end is not None:
+            self.ends[place] = max(end, last + 1)
+            metrics.CONSUMER_LAG.labels(place[0], str(place[1])).set(self.ends[place] - last - 1)
+
+    async def close(self) -> None:
+        """Let go of everything."""
+        self.release()
+        await self.producer.stop()
+        self.stores.keep_only(())

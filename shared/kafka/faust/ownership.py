@@ -1,0 +1,56 @@
+"""May this worker still write for the partitions that it was given?
+
+A tenure is one assignment by the group. Within it, a lease runs from the moment the last acknowledged heartbeat was sent:
+until the session's length after that, the broker cannot have given the partitions to anyone else.
+"""
+
+import asyncio
+
+from shared.clock import Clock, SystemClock
+from shared.errors import StalePartition
+
+
+class Ownership:
+    """Numbers tenures and keeps the lease. `session_seconds` is the group session's time-out."""
+
+    _LOOK_AGAIN_SECONDS = 0.1
+
+    def __init__(self, session_seconds: float, clock: Clock | None = None) -> None:
+        self._session = session_seconds
+        self._clock = clock or SystemClock()
+        self._renewed = float("-inf")
+        self.tenure = 0
+
+    def begin(self) -> None:
+        """A new assignment is in force; the join that gave it counts as a heartbeat."""
+        self.tenure += 1
+        self.renew(self._clock.monotonic())
+
+    def end(self) -> None:
+        """The assignment is over: nothing more may be written for it."""
+        self.tenure += 1
+
+    def now(self) -> float:
+        """Machine seconds, for `renew`."""
+        return self._clock.monotonic()
+
+    def renew(self, sent_at: float) -> None:
+        """The broker acknowledged a heartbeat that was sent at `sent_at`."""
+        self._renewed = max(self._renewed, sent_at)
+
+    def leased(self) -> bool:
+        """Whether nobody else can own the partitions now."""
+        return self._clock.monotonic() - self._renewed < self._session
+
+    def check(self, tenure: int) -> None:
+        """Raise StalePartition unless `tenure` is the present one."""
+        if tenure != self.tenure:
+            message = "the partitions were reassigned while the batch was in hand"
+            raise StalePartition(message)
+
+    async def hold(self, tenure: int) -> None:
+        """Return once writing for `tenure` is safe; wait while heartbeats go unanswered. Raises StalePartition."""
+        self.check(tenure)
+        while not self.leased():
+            await asyncio.sleep(self._LOOK_AGAIN_SECONDS)
+            self.check(tenure)

@@ -1,0 +1,168 @@
+"""Producing in batches, until the broker has acknowledged every record."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import structlog
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import (
+    InvalidTopicError,
+    KafkaError,
+    MessageSizeTooLargeError,
+    TopicAuthorizationFailedError,
+)
+from aiokafka.partitioner import murmur2
+from aiokafka.producer.message_accumulator import BatchBuilder
+
+from shared.kafka.producer import make_producer
+
+log = structlog.get_logger()
+
+_BATCH_BYTES = 512 * 1024
+_HOPELESS = (MessageSizeTooLargeError, InvalidTopicError, TopicAuthorizationFailedError)
+_BACKOFF_SECONDS = (0.1, 0.5, 1.0, 2.0)
+_STOP_SECONDS = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """A record to produce. Without `partition` the key decides, as Java's default partitioner would."""
+
+    topic: str
+    key: bytes | None
+    value: bytes | None
+    headers: Sequence[tuple[str, bytes]] = ()
+    partition: int | None = None
+
+
+@lru_cache(maxsize=65_536)
+def _hash(key: bytes) -> int:
+    return int(murmur2(key)) & 0x7FFFFFFF
+
+
+class BatchProducer:
+    """An idempotent producer that sends whole batches per partition, in order, and retries until they are acknowledged.
+
+    Only what can never succeed raises (a record over the topic's limit, no permission); it raises aiokafka's KafkaError.
+    """
+
+    def __init__(self, bootstrap_servers: str) -> None:
+        self._bootstrap = bootstrap_servers
+        self._producer: AIOKafkaProducer | None = None
+        self._replacing = asyncio.Lock()
+        self._retiring: set[asyncio.Task[None]] = set()
+
+    async def start(self) -> None:
+        """Connect. Raises KafkaConnectionError when no broker answers."""
+        producer = make_producer(self._bootstrap, max_batch_size=_BATCH_BYTES, linger_ms=0)
+        try:
+            await producer.start()
+        except BaseException:
+            await producer.stop()
+            raise
+        self._producer = producer
+
+    async def stop(self) -> None:
+        """Close; what was not acknowledged by now may be lost, and nobody was told that it was not."""
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            await _retire(producer)
+        await asyncio.gather(*self._retiring)
+
+    async def publish(self, records: Iterable[Output]) -> dict[tuple[str, int], int]:
+        """Return when the broker has all `records`: the last offset by topic and partition.
+
+        Records of one partition keep their order. Retries may write some twice.
+        """
+        groups: dict[tuple[str, int], list[Output]] = defaultdict(list)
+        for record in records:
+            groups[record.topic, await self._partition(record)].append(record)
+        offsets = await asyncio.gather(*(self._deliver(*place, group) for place, group in groups.items()))
+        return dict(zip(groups, offsets, strict=True))
+
+    async def send(
+        self,
+        topic: str,
+        value: bytes | None = None,
+        key: bytes | None = None,
+        *,
+        headers: Sequence[tuple[str, bytes]] | None = None,
+    ) -> asyncio.Future[object]:
+        """As an aiokafka producer's `send`, for dead letters: the future is done when the broker has the record."""
+        return asyncio.ensure_future(self.publish([Output(topic, key, value, headers or ())]))
+
+    async def _partition(self, record: Output) -> int:
+        if record.partition is not None:
+            return record.partition
+        attempt = 0
+        while True:
+            try:
+                partitions = sorted(await self._current().partitions_for(record.topic))
+            except KafkaError as error:
+                await self._wait_after(error, record.topic, attempt)
+                attempt += 1
+            else:
+                return partitions[_hash(record.key or b"") % len(partitions)]
+
+    async def _deliver(self, topic: str, partition: int, records: Sequence[Output]) -> int:
+        start, last, attempt = 0, -1, 0
+        while start < len(records):
+            producer = self._current()
+            batch, end = _fill(producer, records, start)
+            try:
+                sent = await (await producer.send_batch(batch, topic, partition=partition))
+            except KafkaError as error:
+                await self._wait_after(error, topic, attempt)
+                await self._replace(producer)
+                attempt += 1
+            else:
+                last, start, attempt = sent.offset + end - start - 1, end, 0
+        return last
+
+    def _current(self) -> AIOKafkaProducer:
+        if self._producer is None:
+            message = "the producer is closed"
+            raise RuntimeError(message)
+        return self._producer
+
+    async def _wait_after(self, error: KafkaError, topic: str, attempt: int) -> None:
+        if isinstance(error, _HOPELESS):
+            raise error
+        log.warning("produce failed, will retry", topic=topic, error=repr(error), attempt=attempt)
+        await asyncio.sleep(_BACKOFF_SECONDS[min(attempt, len(_BACKOFF_SECONDS) - 1)])
+
+    async def _replace(self, failed: AIOKafkaProducer) -> None:
+        """A new producer, with a sequence of its own: after a lost batch the old one's would be refused."""
+        async with self._replacing:
+            if self._producer is not failed:
+                return
+            try:
+                await self.start()
+            except KafkaError as error:
+                log.warning("no broker for a new producer", error=repr(error))
+                return
+            task = asyncio.create_task(_retire(failed))
+            self._retiring.add(task)
+            task.add_done_callback(self._retiring.discard)
+
+
+def _fill(producer: AIOKafkaProducer, records: Sequence[Output], start: int) -> tuple[BatchBuilder, int]:
+    batch = producer.create_batch()
+    for place in range(start, len(records)):
+        record = records[place]
+        added = batch.append(
+            key=record.key, value=record.value, timestamp=None, headers=list(record.headers)
+        )
+        if added is None:
+            return batch, place
+    return batch, len(records)
+
+
+async def _retire(producer: AIOKafkaProducer) -> None:
+    try:
+        await asyncio.wait_for(producer.stop(), _STOP_SECONDS)
+    except (TimeoutError, KafkaError) as error:
+        log.warning("producer closed with records unacknowledged", error=repr(error))
