@@ -130,7 +130,8 @@ class PositionedConsumer(ConsumerRebalanceListener):  # type: ignore[misc]  # ai
             mine = {tp: records for tp, records in fetched.items() if tp in self._positions}
             if mine:
                 await self._process(consumer, mine)
-            elif self._positions and self._clock.monotonic() - self._observed > HEARTBEAT_SECONDS:
+            # Also under steady load: other partitions may be silent, and silence means stale.
+            if self._positions and self._clock.monotonic() - self._observed > HEARTBEAT_SECONDS:
                 await self._observe(consumer)
 
     async def _process(self, consumer: AIOKafkaConsumer, fetched: Mapping[TopicPartition, Sequence[Any]]) -> None:

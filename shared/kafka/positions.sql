@@ -2,7 +2,8 @@
 INSERT INTO positions AS mine (topic, partition_number, position, log_end, observed_at, behind_since, owner)
 SELECT topic, partition_number, 0, 0, 'epoch', 'epoch', $3
 FROM unnest($1::text[], $2::integer[]) AS claimed (topic, partition_number)
-ON CONFLICT (topic, partition_number) DO UPDATE SET owner = excluded.owner, observed_at = 'epoch'
+ON CONFLICT (topic, partition_number) DO UPDATE
+SET owner = excluded.owner, observed_at = 'epoch', behind_since = 'epoch'
 RETURNING topic, partition_number, position;
 
 -- name: lock
