@@ -1,4 +1,4 @@
-"""Which partitions' state may be trusted. Machine time only: a silent or lagging owner is a fact about machines."""
+"""Which partitions may be trusted. Machine time only: a silent or lagging owner is a fact about machines."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ Fresh = dict[int, dict[str, int]]
 def fresh_partitions(
     positions: Iterable[Position], topics: Sequence[str], now: datetime, limit: timedelta
 ) -> Fresh:
-    """Return the partitions of which every topic was seen within `limit` of `now` and is not behind for longer."""
+    """Return the partitions of which each topic was seen within `limit` of `now` and is not behind longer."""
     oldest = now - limit
     trusted: Fresh = {}
     for each in positions:

@@ -1,7 +1,7 @@
 -- name: add_customers
 INSERT INTO customers (shop_id, customer_id, partition_number, state)
-SELECT shop_id, customer_id, partition_number, state
-FROM unnest($1::text[], $2::text[], $3::integer[], $4::text[]) AS seen (shop_id, customer_id, partition_number, state)
+SELECT shop_id, customer_id, partition_number, ''
+FROM unnest($1::text[], $2::text[], $3::integer[]) AS seen (shop_id, customer_id, partition_number)
 ORDER BY shop_id, customer_id
 ON CONFLICT (shop_id, customer_id) DO NOTHING;
 
@@ -11,6 +11,14 @@ FROM customers
 JOIN unnest($1::text[], $2::text[]) AS wanted (shop_id, customer_id) USING (shop_id, customer_id)
 ORDER BY customers.shop_id, customers.customer_id
 FOR UPDATE OF customers;
+
+-- name: lock_next
+SELECT shop_id, customer_id, partition_number, state
+FROM customers
+WHERE shop_id = ANY($1::text[]) AND (shop_id, customer_id) > ($2, $3)
+ORDER BY shop_id, customer_id
+LIMIT $4
+FOR UPDATE;
 
 -- name: claim
 WITH overdue AS (
@@ -71,7 +79,7 @@ VALUES ($1, $2, $3, $4)
 ON CONFLICT (journey, version) DO NOTHING;
 
 -- name: published_journeys
-SELECT journey, version, body FROM journeys ORDER BY journey, published_at, version;
+SELECT journey, version FROM journeys;
 
 -- name: tally
 INSERT INTO tallies (slot, verdict, reason, decisions)

@@ -1,9 +1,10 @@
 """What the scheduler keeps in memory of compacted topics: complements, the catalogue, and thrown switches."""
 
+from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TypeVar
 
+from services.scheduler.domain import Catalogue
 from shared.events import (
     Candidate,
     Complements,
@@ -11,7 +12,6 @@ from shared.events import (
     Control,
     ControlSet,
     Event,
-    Product,
     ProductRecorded,
 )
 from shared.ids import split_key
@@ -19,9 +19,6 @@ from shared.kafka.records import Record
 from shared.topics import CATALOG, COMPLEMENTS, CONTROLS
 
 TOPICS = (COMPLEMENTS, CATALOG, CONTROLS)
-
-_ProductKey = tuple[str, str]
-_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +28,10 @@ class Paused:
     shop_id: str
     journey: str | None
     channel: str | None
+
+    def holds(self, shop: str, journey: str, channel: str) -> bool:
+        """Whether steps of this journey on this channel wait."""
+        return shop == self.shop_id and self.journey in (None, journey) and self.channel in (None, channel)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +46,8 @@ class Views:
     """The newest record of each key. Fed by one follower; read by the poller."""
 
     def __init__(self) -> None:
-        self._complements: dict[_ProductKey, Complements] = {}
-        self._products: dict[_ProductKey, Product] = {}
+        self._complements: dict[tuple[str, str], Complements] = {}
+        self._catalogues: defaultdict[str, Catalogue] = defaultdict(Catalogue)
         self._controls: dict[bytes, tuple[str, Control]] = {}
 
     def take(self, record: Record, event: Event | None) -> None:
@@ -54,16 +55,26 @@ class Views:
         key = record.key or b""
         if record.topic == CONTROLS.name:
             self._controls.pop(key, None)
-            if isinstance(event, ControlSet):
-                self._controls[key] = (event.shopid, event.data)
+        if isinstance(event, ControlSet):
+            self._controls[key] = (event.shopid, event.data)
+        elif isinstance(event, ComplementsUpdated):
+            self._complements[event.shopid, event.data.product_id] = event.data
+        elif isinstance(event, ProductRecorded):
+            self._catalogues[event.shopid].put(event.data)
         elif record.topic == COMPLEMENTS.name:
-            _keep(self._complements, key, event.data if isinstance(event, ComplementsUpdated) else None)
+            self._complements.pop(split_key(key), None)
         elif record.topic == CATALOG.name:
-            _keep(self._products, key, event.data if isinstance(event, ProductRecorded) else None)
+            self._withdraw(*split_key(key))
 
-    def product(self, shop: str, product: str) -> Product | None:
-        """Return the product as the catalogue has it, or None if it is not there."""
-        return self._products.get((shop, product))
+    def _withdraw(self, shop: str, product: str) -> None:
+        """Take a product off sale: one that was offered before must still have a name."""
+        known = self._catalogues[shop].get(product)
+        if known:
+            self._catalogues[shop].put(known.model_copy(update={"in_stock": False}))
+
+    def catalogue(self, shop: str) -> Catalogue:
+        """Return the shop's products."""
+        return self._catalogues[shop]
 
     def proposals(self, shop: str, products: Iterable[str]) -> Proposals:
         """Return what goes with any of `products`: each candidate once, with its best score."""
@@ -83,10 +94,3 @@ class Views:
             for shop, control in self._controls.values()
             if control.action == "pause"
         ]
-
-
-def _keep(kept: dict[_ProductKey, _T], key: bytes, value: _T | None) -> None:
-    if value is None:
-        kept.pop(split_key(key), None)
-    else:
-        kept[split_key(key)] = value

@@ -1,0 +1,71 @@
+"""Composition root of the scheduler."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from aiohttp import web
+
+from services.scheduler import publish
+from services.scheduler.deciding import Decider
+from services.scheduler.intake import TOPICS, Intake
+from services.scheduler.journeys import load_journeys
+from services.scheduler.poller import Poller
+from services.scheduler.status import Status
+from services.scheduler.views import TOPICS as FOLLOWED
+from services.scheduler.views import Views
+from shared.clock import Clock
+from shared.db import create_pool
+from shared.kafka.follower import Follower
+from shared.kafka.guard import Guard
+from shared.kafka.outbox import Relay
+from shared.kafka.positions import PositionedConsumer
+from shared.kafka.producer import make_producer
+from shared.law import ContactHours
+from shared.service import Running
+from shared.settings import Settings
+
+SERVICE = "scheduler"
+
+
+@asynccontextmanager
+async def build(settings: Settings, clock: Clock) -> AsyncIterator[Running]:
+    """Put the service together; on exit its connections are closed."""
+    journeys = load_journeys(settings.journeys_dir)
+    views = Views()
+    decider = Decider(journeys, views, ContactHours.load())
+    pool = await create_pool(settings, SERVICE)
+    producer = make_producer(settings.kafka_bootstrap_servers)
+    await producer.start()
+    try:
+        await publish.publish(pool, journeys.values(), clock.machine())
+        guard = Guard(SERVICE, producer, settings.dead_letter_limit, settings.dead_letter_window)
+        consumer = PositionedConsumer(
+            service=SERVICE, topics=TOPICS, pool=pool, settings=settings, clock=clock, guard=guard,
+            handle=Intake(journeys.values()).handle,
+        )
+        follower = Follower(settings, FOLLOWED, views.take)
+        relay = Relay(pool, producer)
+        poller = Poller(pool, decider, settings, clock, relay.wake)
+        status = Status(pool, poller, clock)
+
+        async def decide(stopping: asyncio.Event) -> None:
+            await _caught_up(follower, stopping)
+            await poller.run(stopping)
+
+        yield Running(
+            loops=(consumer.run, follower.run, decide, relay.run, status.run),
+            ready=lambda: {"views": follower.caught_up, "consumer": consumer.caught_up},
+            routes=[web.get("/v1/status", status.show)],
+        )
+    finally:
+        await producer.stop()
+        await pool.close()
+
+
+async def _caught_up(follower: Follower, stopping: asyncio.Event) -> None:
+    """Wait until every followed topic has been read: without complements, steps would find no product."""
+    waits = [asyncio.ensure_future(follower.wait_caught_up()), asyncio.ensure_future(stopping.wait())]
+    await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+    for wait in waits:
+        wait.cancel()

@@ -1,0 +1,90 @@
+"""One customer's due steps, decided one after the other on the state that the one before left."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from services.scheduler import derive
+from services.scheduler.domain import (
+    ContactHours,
+    Context,
+    CustomerState,
+    Due,
+    Journey,
+    decide,
+    message,
+    record,
+)
+from services.scheduler.store import Locked, Waiting
+from services.scheduler.views import Paused, Views
+from shared.events import Decision, DecisionRecorded, Event, Message, MessageRequested, Verdict
+from shared.ids import partition_key
+from shared.kafka.outbox import Outgoing
+from shared.topics import DECISIONS, MESSAGES
+
+SOURCE = "orderwake/scheduler"
+
+
+@dataclass(frozen=True)
+class Settled:
+    """A customer after their due steps: new state, what is still open, decisions and what they ask for."""
+
+    customer: Locked
+    state: CustomerState
+    waiting: Sequence[Waiting]
+    decisions: Sequence[tuple[Decision, Waiting]]
+    outgoing: Sequence[Outgoing]
+
+
+@dataclass(frozen=True)
+class Decider:
+    """What all decisions of a process stand on besides the customer."""
+
+    journeys: Mapping[str, Journey]
+    views: Views
+    law: ContactHours
+
+    def settle(
+        self, customer: Locked, now: datetime, positions: Mapping[str, int], paused: Collection[Paused]
+    ) -> Settled:
+        """Decide every step due by `now` and not paused; each counts towards the next one's caps."""
+        state = derive.state_of(customer)
+        decisions: list[tuple[Decision, Waiting]] = []
+        outgoing: list[Outgoing] = []
+        open_ones = derive.undecided(state, self.journeys.values())
+        for due, row in zip(open_ones, derive.waiting(customer, state, open_ones), strict=True):
+            held = any(each.holds(customer.shop_id, due.journey, due.channel) for each in paused)
+            if row.next_at <= now and not held:
+                decision, wanted = self._decide(state, due, row.attempt + 1, positions, now)
+                state = record(state, decision)
+                decisions.append((decision, row))
+                outgoing += _outgoing(customer, decision, wanted)
+        still_open = derive.undecided(state, self.journeys.values()) if decisions else open_ones
+        return Settled(customer, state, derive.waiting(customer, state, still_open), decisions, outgoing)
+
+    def _decide(
+        self, state: CustomerState, due: Due, attempt: int, positions: Mapping[str, int], now: datetime
+    ) -> tuple[Decision, Message | None]:
+        journey = self.journeys[due.journey]
+        proposals = self.views.proposals(state.shop, state.orders[due.order_id].products)
+        context = Context(self.views.catalogue(state.shop), self.law, attempt, positions, proposals.version)
+        decision = decide(state, due, journey, proposals.candidates, context, now)
+        sends = decision.verdict is Verdict.SEND
+        return decision, message(state, decision, journey, context) if sends else None
+
+
+def _outgoing(customer: Locked, decision: Decision, wanted: Message | None) -> list[Outgoing]:
+    """Events of a decision, under ids that are the same however often they are published."""
+    key = partition_key(*customer.key)
+    envelope = {
+        "source": SOURCE,
+        "time": decision.decided_at,
+        "shopid": customer.shop_id,
+        "customerid": customer.customer_id,
+        "correlationid": decision.order_id,
+    }
+    decided = DecisionRecorded(id=str(decision.decision_id), data=decision, **envelope)
+    events: list[tuple[str, Event]] = [(DECISIONS.name, decided)]
+    if wanted:
+        events.append((MESSAGES.name, MessageRequested(id=str(wanted.message_id), data=wanted, **envelope)))
+    return [Outgoing(topic, key, event.encode()) for topic, event in events]

@@ -1,0 +1,8 @@
+"""What is left of a customer who must be forgotten."""
+
+from services.scheduler.domain.customer import CustomerState
+
+
+def erase(state: CustomerState) -> CustomerState:
+    """Return the state without contact, name and consent: nothing can be sent; what was bought is still known."""
+    return state.model_copy(update={"profile": None})

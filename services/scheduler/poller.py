@@ -1,0 +1,117 @@
+"""Decides what is due: claims customers, never waits for a lock, and commits facts and effects together."""
+
+import asyncio
+import secrets
+from collections import Counter
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+
+import asyncpg
+import structlog
+
+from services.scheduler import freshness, intake, store
+from services.scheduler.deciding import Decider, Settled
+from shared import metrics
+from shared.clock import Clock
+from shared.kafka import outbox
+from shared.settings import Settings
+
+log = structlog.get_logger()
+
+_IDLE_SECONDS = 0.1
+_RETRY_SECONDS = 0.5
+_SLOTS = 16
+_TOPICS = [topic.name for topic in intake.TOPICS]
+
+
+class Poller:
+    """Several may run, in as many processes: each claims customers whom no other holds.
+
+    `committed` is called after a transaction that left something in the outbox.
+    """
+
+    def __init__(
+        self,
+        pool: asyncpg.Pool,
+        decider: Decider,
+        settings: Settings,
+        clock: Clock,
+        committed: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._pool = pool
+        self._decider = decider
+        self._limit = settings.scheduler_claim
+        self._stale_after = timedelta(seconds=settings.stale_after_seconds)
+        self._clock = clock
+        self._committed = committed
+        self._slot = secrets.randbelow(_SLOTS)
+
+    async def run(self, stopping: asyncio.Event) -> None:
+        """Decide until `stopping` is set: at once while there is work, else looking ten times a second."""
+        while not stopping.is_set():
+            pause = _IDLE_SECONDS
+            try:
+                if await self.run_once(self._clock.business()):
+                    continue
+            except store.PASSING as error:
+                log.warning("poller_retrying", error=type(error).__name__)
+                pause = _RETRY_SECONDS
+            await _rest(stopping, pause)
+
+    async def run_once(self, now: datetime) -> int:
+        """Decide one claim of customers as at business time `now`; returns how many it claimed."""
+        paused = self._decider.views.paused()
+        async with self._pool.acquire() as connection, connection.transaction():
+            trusted = sorted(await self.fresh(connection))
+            claimed = await store.claim(connection, now, trusted, paused, self._limit) if trusted else []
+            # Again, under the locks: nothing of these customers can be consumed now, so their states stand on
+            # exactly these positions.
+            fresh = await self.fresh(connection) if claimed else {}
+            settled = [
+                self._decider.settle(customer, now, fresh[customer.partition], paused)
+                for customer in claimed
+                if customer.partition in fresh
+            ]
+            await self._write(connection, settled)
+        self._count(settled, now)
+        return len(settled)
+
+    async def fresh(self, connection: store.Connection) -> freshness.Fresh:
+        """Tell which partitions may be decided on now, with their positions."""
+        known = await store.positions(connection)
+        return freshness.fresh_partitions(known, _TOPICS, self._clock.machine(), self._stale_after)
+
+    async def _write(self, connection: store.Connection, settled: Sequence[Settled]) -> None:
+        if not settled:
+            return
+        present = await store.timings(connection, [each.customer.key for each in settled])
+        change = store.difference(present, [row for each in settled for row in each.waiting])
+        decided = {each.customer.key: each.state.dump() for each in settled if each.decisions}
+        await store.save(connection, decided)
+        await store.write_steps(connection, change)
+        await outbox.put(connection, [row for each in settled for row in each.outgoing])
+        await store.tally(connection, self._slot, _verdicts(settled))
+
+    def _count(self, settled: Sequence[Settled], now: datetime) -> None:
+        for (verdict, reason), count in _verdicts(settled).items():
+            metrics.DECISIONS.labels(verdict, reason).inc(count)
+        for each in settled:
+            for _, row in each.decisions:
+                metrics.DECISION_LATENESS.observe((now - row.next_at).total_seconds())
+        if any(each.outgoing for each in settled):
+            self._committed()
+
+
+def _verdicts(settled: Sequence[Settled]) -> Counter[tuple[str, str]]:
+    return Counter(
+        (decision.verdict.value, decision.reason.value if decision.reason else "")
+        for each in settled
+        for decision, _ in each.decisions
+    )
+
+
+async def _rest(stopping: asyncio.Event, seconds: float) -> None:
+    try:
+        await asyncio.wait_for(stopping.wait(), seconds)
+    except TimeoutError:
+        return

@@ -1,0 +1,69 @@
+"""What waits, what is late and what was decided: as gauges for Prometheus and as JSON for a live view."""
+
+import asyncio
+from collections import Counter
+
+import asyncpg
+import structlog
+from aiohttp import web
+
+from services.scheduler import store
+from services.scheduler.poller import Poller
+from shared import metrics
+from shared.clock import Clock
+
+log = structlog.get_logger()
+
+_GAUGE_SECONDS = 1.0
+
+
+class Status:
+    """Counts in the store; each look is three cheap queries."""
+
+    def __init__(self, pool: asyncpg.Pool, poller: Poller, clock: Clock) -> None:
+        self._pool = pool
+        self._poller = poller
+        self._clock = clock
+
+    async def run(self, stopping: asyncio.Event) -> None:
+        """Set the gauges once a second until `stopping` is set."""
+        while not stopping.is_set():
+            try:
+                async with self._pool.acquire() as connection:
+                    steps = await store.count_steps(connection, self._clock.business())
+                    metrics.STEPS_WAITING.set(steps["waiting"])
+                    metrics.STEPS_OVERDUE.set(steps["overdue"])
+                    metrics.OUTBOX_WAITING.set(await store.count_outbox(connection))
+            except store.PASSING as error:
+                log.warning("status_retrying", error=type(error).__name__)
+            try:
+                await asyncio.wait_for(stopping.wait(), _GAUGE_SECONDS)
+            except TimeoutError:
+                continue
+
+    async def show(self, _: web.Request) -> web.Response:
+        """Answer `GET /v1/status`.
+
+        `waiting` is in the future, `overdue` is past its time; both include what was deferred before.
+        `undecided` is overdue without any verdict (queued, or held as stale or paused), `deferred` is open with
+        at least one defer.
+        """
+        async with self._pool.acquire() as connection:
+            steps = await store.count_steps(connection, self._clock.business())
+            fresh = await self._poller.fresh(connection)
+            decided = await store.tallies(connection)
+            outbox = await store.count_outbox(connection)
+        verdicts: Counter[str] = Counter()
+        reasons: dict[str, dict[str, int]] = {}
+        for verdict, reason, count in decided:
+            verdicts[verdict] += count
+            if reason:
+                reasons.setdefault(verdict, {})[reason] = count
+        return web.json_response({
+            "business_time": self._clock.business().isoformat(),
+            **steps,
+            "decided": verdicts,
+            "reasons": reasons,
+            "outbox": outbox,
+            "fresh_partitions": sorted(fresh),
+        })

@@ -1,0 +1,211 @@
+"""PostgreSQL access of the scheduler: everything in the caller's transaction, on sets of rows."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+
+from services.scheduler.freshness import Position
+from services.scheduler.views import Paused
+from shared.db import load_queries
+
+queries = load_queries(Path(__file__).with_name("queries.sql"))
+
+PASSING = (
+    OSError,
+    TimeoutError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.DeadlockDetectedError,
+    asyncpg.SerializationError,
+    asyncpg.InterfaceError,
+)
+"""Faults that pass: the server is away or restarting, or asks to try again. Nothing was committed."""
+
+CustomerKey = tuple[str, str]
+Connection = Any
+"""asyncpg's connection or a pool's proxy of one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Locked:
+    """A customer whose row this transaction holds; `state` is the text last saved, empty for a new one."""
+
+    shop_id: str
+    customer_id: str
+    partition: int
+    state: str
+
+    @property
+    def key(self) -> CustomerKey:
+        """Shop and customer."""
+        return self.shop_id, self.customer_id
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """An occurrence without a final verdict: `attempt` counts its defers, `next_at` is when to decide it."""
+
+    message_id: UUID
+    shop_id: str
+    customer_id: str
+    partition: int
+    enrolment_id: UUID
+    journey: str
+    step: str
+    occurrence: int
+    channel: str
+    due_at: datetime
+    next_at: datetime
+    attempt: int
+
+    @property
+    def timing(self) -> "Timing":
+        """What may change while it waits."""
+        return self.due_at, self.next_at, self.attempt
+
+
+Timing = tuple[datetime, datetime, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """What turns the rows that exist into those that should."""
+
+    gone: tuple[UUID, ...]
+    put: tuple[Waiting, ...]
+
+
+def difference(present: Mapping[UUID, Timing], wanted: Iterable[Waiting]) -> Difference:
+    """Compare the rows of some customers with the steps that are derived for them."""
+    by_id = {step.message_id: step for step in wanted}
+    return Difference(
+        tuple(sorted(present.keys() - by_id.keys())),
+        tuple(by_id[each] for each in sorted(by_id) if present.get(each) != by_id[each].timing),
+    )
+
+
+async def lock(connection: Connection, wanted: Mapping[CustomerKey, int]) -> list[Locked]:
+    """Lock customers (given with their partitions) in the order of their keys; add those not known."""
+    keys = sorted(wanted)
+    shops, customers = _columns(keys)
+    await connection.execute(queries.add_customers, shops, customers, [wanted[key] for key in keys])
+    return [_locked(row) for row in await connection.fetch(queries.lock_customers, shops, customers)]
+
+
+async def claim(
+    connection: Connection, now: datetime, partitions: Sequence[int], paused: Sequence[Paused], limit: int
+) -> list[Locked]:
+    """Lock up to `limit` customers who have a step due by `now`, passing over those that are held already."""
+    rows = await connection.fetch(queries.claim, now, partitions, *_paused_columns(paused), limit)
+    return [_locked(row) for row in rows]
+
+
+async def timings(connection: Connection, customers: Iterable[CustomerKey]) -> dict[UUID, Timing]:
+    """Return the due steps of customers as they are stored."""
+    rows = await connection.fetch(queries.steps_of, *_columns(customers))
+    return {row["message_id"]: (row["due_at"], row["next_at"], row["attempt"]) for row in rows}
+
+
+async def save(connection: Connection, states: Mapping[CustomerKey, str]) -> None:
+    """Write the states of customers that this transaction holds."""
+    if states:
+        await connection.execute(queries.save_customers, *_columns(states), list(states.values()))
+
+
+async def write_steps(connection: Connection, change: Difference) -> None:
+    """Write a difference of due steps."""
+    if change.gone:
+        await connection.execute(queries.remove_steps, change.gone)
+    if change.put:
+        columns = zip(*(_row(step) for step in change.put), strict=True)
+        await connection.execute(queries.put_steps, *columns)
+
+
+async def positions(connection: Connection) -> list[Position]:
+    """Return how far each partition has been consumed, as their owners say."""
+    rows = await connection.fetch(queries.positions)
+    return [
+        Position(
+            row["topic"], row["partition_number"], row["position"], row["observed_at"], row["behind_since"]
+        )
+        for row in rows
+    ]
+
+
+async def tally(connection: Connection, slot: int, verdicts: Counter[tuple[str, str]]) -> None:
+    """Count decisions by (verdict, reason)."""
+    kinds = sorted(verdicts)
+    await connection.execute(
+        queries.tally,
+        slot,
+        [verdict for verdict, _ in kinds],
+        [reason for _, reason in kinds],
+        [verdicts[kind] for kind in kinds],
+    )
+
+
+async def published(connection: Connection) -> set[tuple[str, str]]:
+    """List the journeys' versions that have been in force, as (journey, version)."""
+    return {(row["journey"], row["version"]) for row in await connection.fetch(queries.published_journeys)}
+
+
+async def publish_journey(
+    connection: Connection, journey: str, version: str, body: str, now: datetime
+) -> None:
+    """Keep the text of a version; one that is there already stays as it is."""
+    await connection.execute(queries.publish_journey, journey, version, body, now)
+
+
+async def lock_next(
+    connection: Connection, shops: Sequence[str], after: CustomerKey, limit: int
+) -> list[Locked]:
+    """Lock the next customers of some shops, in the order of their keys, whose keys come after `after`."""
+    rows = await connection.fetch(queries.lock_next, shops, *after, limit)
+    return [_locked(row) for row in rows]
+
+
+async def count_steps(connection: Connection, now: datetime) -> dict[str, int]:
+    """Count what waits: in the future, overdue, deferred at least once, and overdue without any verdict."""
+    return dict(await connection.fetchrow(queries.count_steps, now))
+
+
+async def count_outbox(connection: Connection) -> int:
+    """Count the rows that the relay has yet to publish."""
+    return int(await connection.fetchval(queries.count_outbox))
+
+
+async def tallies(connection: Connection) -> list[tuple[str, str, int]]:
+    """List all decisions so far as (verdict, reason, count)."""
+    rows = await connection.fetch(queries.tallies)
+    return [(row["verdict"], row["reason"], row["decisions"]) for row in rows]
+
+
+def _locked(row: Mapping[str, Any]) -> Locked:
+    return Locked(row["shop_id"], row["customer_id"], row["partition_number"], row["state"])
+
+
+def _row(step: Waiting) -> tuple[object, ...]:
+    return (
+        *(step.message_id, step.shop_id, step.customer_id, step.partition, step.enrolment_id, step.journey),
+        *(step.step, step.occurrence, step.channel, step.due_at, step.next_at, step.attempt),
+    )
+
+
+def _columns(keys: Iterable[CustomerKey]) -> tuple[list[str], list[str]]:
+    keys = list(keys)
+    return [shop for shop, _ in keys], [customer for _, customer in keys]
+
+
+def _paused_columns(paused: Sequence[Paused]) -> tuple[list[str], list[str | None], list[str | None]]:
+    return (
+        [each.shop_id for each in paused],
+        [each.journey for each in paused],
+        [each.channel for each in paused],
+    )
