@@ -22,14 +22,15 @@ What it promises for a batch of one partition:
 
 - The guard admits the records first; refused ones are dead letters, with the broker, before anything is committed.
   A batch that could not be unpacked (its codec is unknown here, or it is broken) is refused as one record.
-- Batches of a partition come in order, one at a time. Equal partition numbers of all the app's topics are on the same
-  worker, so agents of co-partitioned topics may share a table; its partition is then held by one batch at a time.
-- `process` sees its own writes. Nothing leaves before it returns: then outputs are published and acknowledged, then the
-  changelogs, then the stores are written, then the batch is acknowledged and will be committed. After a crash anywhere
-  in between the batch is read again **on the tables as they were** for every key whose write is not in the changelog
-  yet, so it must yield the same outputs; keep the last counted offset per source partition in each value.
-- RetryLater is retried until it works; other exceptions three times, then `run` raises and nothing was acknowledged.
-  While brokers are away it waits. A record that can never be written (over the topic's limit) stops the worker.
+- Batches of a partition come in order, one at a time. Equal partition numbers of all the app's topics are on the
+  same worker, so agents of co-partitioned topics may share a table; one batch at a time holds its partition.
+- `process` sees its own writes. Nothing leaves before it returns: then outputs are published and acknowledged,
+  then the changelogs, then the stores are written, then the batch is acknowledged and will be committed. After a
+  crash anywhere in between the batch is read again **on the tables as they were** for every key whose write is
+  not in the changelog yet, so it must yield the same outputs. Keep the last counted offset per source partition
+  in each value.
+- RetryLater is retried until it works; other exceptions three times, then `run` raises and nothing was
+  acknowledged. While brokers are away it waits. A record over its topic's limit stops the worker.
 - A worker whose partitions went to another writes nothing more for them: the batch in hand is dropped.
 - On `stop` and on rebalance the batch in hand is finished, flushed and committed first.
 

@@ -3,11 +3,12 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from itertools import count
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import faust
 import structlog
-from faust.types import AppT, EventT, Message, StreamT
+from faust.streams import Stream
+from faust.types import AppT, EventT, Message
 
 from shared import metrics
 from shared.clock import SystemClock
@@ -31,11 +32,11 @@ _BACKOFF_SECONDS = (0.1, 0.5, 2.0, 5.0)
 _CLOCK = SystemClock()
 
 
-class _RawSchema(faust.Schema):  # type: ignore[misc]  faust.Schema is untyped
+class _RawSchema(faust.Schema[Any, Any]):
     """Hands keys and values on as they are."""
 
-    def compile(self, app: AppT, **_: object) -> Callable[..., Awaitable[EventT]]:
-        async def decode(message: Message, **_: object) -> EventT:
+    def compile(self, app: AppT, **_: object) -> Callable[..., Awaitable[EventT[Any]]]:
+        async def decode(message: Message, **_: object) -> EventT[Any]:
             return app.create_event(message.key, message.value, {}, message)
 
         return decode
@@ -48,13 +49,14 @@ def batch_agent(
     tables: Sequence[str] = (),
     check: Check | None = None,
     admit: Admit | None = None,
+    tables_first: bool = False,
 ) -> Callable[[Process], Process]:
     """Decorate `async def process(batch, tables) -> outputs` as the agent of a topic.
 
     `batch` are a partition's next records that passed the guard, in order; `tables` the named tables' partitions.
-    `process` may be called again for the same batch and must then say the same. It raises RetryLater to be called again
-    until it works; any other exception is tried three times and then stops the service. `check` is the guard's; `admit`
-    takes the guard's place altogether.
+    `process` may be called again for the same batch and must then say the same. It raises RetryLater to be called
+    again until it works; any other exception is tried three times and then stops the service. `check` is the
+    guard's; `admit` takes the guard's place altogether.
     """
 
     def decorate(process: Process) -> Process:
@@ -64,9 +66,9 @@ def batch_agent(
             message = f"{topic.name}: tables {sorted(unknown)} were not given to make_app"
             raise ValueError(message)
         driver.tables_of[topic.name] = tuple(tables)
-        handler = _Handler(driver, topic.name, process, admit or _guard(driver, check))
+        handler = _Handler(driver, topic.name, process, admit or _guard(driver, check), tables_first=tables_first)
 
-        async def agent(stream: StreamT[Any]) -> None:
+        async def agent(stream: Stream[Any]) -> None:
             async for event in stream.noack().events():
                 await handler.handle(event)
 
@@ -84,24 +86,25 @@ def _guard(driver: Driver, check: Check | None) -> Admit:
 class _Handler:
     """Takes one topic's batches through guard, process and write. Nothing is acknowledged before all is durable."""
 
-    def __init__(self, driver: Driver, topic: str, process: Process, admit: Admit) -> None:
+    def __init__(self, driver: Driver, topic: str, process: Process, admit: Admit, *, tables_first: bool) -> None:
         self._driver = driver
         self._topic = topic
         self._process = process
         self._admit = admit
+        self._tables_first = tables_first
 
-    async def handle(self, event: EventT) -> None:
+    async def handle(self, event: EventT[Any]) -> None:
         message: Message = event.message
-        consumer: BatchConsumer = event.app.consumer
+        consumer = cast("BatchConsumer", event.app.consumer)
         place = message.topic, message.partition
         tenure = self._driver.take(place)
         if tenure is None:
             return
         started = _CLOCK.monotonic()
         try:
-            await self._effect(place, message.value, tenure)
+            await self._effect(place, cast("Sequence[Record]", message.value), tenure)
         except StalePartition as stale:
-            log.info("batch dropped, it will be read again", topic=place[0], partition=place[1], why=str(stale))
+            log.info("batch_dropped", topic=place[0], partition=place[1], why=str(stale))
         except Exception as error:  # noqa: BLE001  whatever it is, the batch must not be acknowledged
             self._driver.fail(error)
         else:
@@ -120,7 +123,7 @@ class _Handler:
     async def _run(self, place: Place, admitted: Sequence[Admitted], tenure: int) -> None:
         async with self._driver.tables_for(*place) as tables:
             outputs = list(await self._process(admitted, tables)) if admitted else []
-            await self._driver.write(place[1], tables, outputs, tenure)
+            await self._driver.write(place[1], tables, outputs, tenure, tables_first=self._tables_first)
 
     async def _insist(self, step: Callable[[], Awaitable[T]], tenure: int) -> T:
         for attempt in count(1):
@@ -130,11 +133,11 @@ class _Handler:
             except (StalePartition, TooManyDeadLetters):
                 raise
             except RetryLater as error:
-                log.warning("batch waits", topic=self._topic, why=str(error), attempt=attempt)
-            except Exception as error:
+                log.warning("batch_waits", topic=self._topic, why=str(error), attempt=attempt)
+            except Exception:
                 if attempt >= _ATTEMPTS:
                     raise
-                log.exception("batch failed, will retry", topic=self._topic, error=repr(error), attempt=attempt)
+                log.exception("batch_failed", topic=self._topic, attempt=attempt)
             await self._pause(_BACKOFF_SECONDS[min(attempt, len(_BACKOFF_SECONDS)) - 1])
         raise AssertionError
 

@@ -53,11 +53,11 @@ class Driver:
         self._locks: dict[Place, asyncio.Lock] = {}
 
     def changelog(self, table: str) -> str:
-        """Name of a table's changelog topic, as `shared.topics.faust_topics` declares it."""
+        """Return the name of a table's changelog topic, as `shared.topics.faust_topics` declares it."""
         return f"{self.app_id}-{table}-changelog"
 
     def lag(self) -> dict[Place, int]:
-        """Records not yet done, by assigned topic and partition, as far as a fetch has told."""
+        """Count the records not yet done, by assigned topic and partition, as far as a fetch has told."""
         return {
             place: max(self.ends[place] - self.done.get(place, 0), 0)
             for place in self.assigned
@@ -66,7 +66,7 @@ class Driver:
 
     def fail(self, error: BaseException) -> None:
         """Stop taking batches; `run` raises `error`. What was in hand stays unacknowledged."""
-        log.error("the worker must stop", error=repr(error), exc_info=error)
+        log.error("worker_failed", error=repr(error), exc_info=error)
         if self.failure is None:
             self.failure = error
         self.closing.set()
@@ -91,13 +91,13 @@ class Driver:
             self.fail(StalePartition("a batch was still in hand when its partition had to be given up"))
 
     def release(self) -> None:
-        """The partitions are no longer ours."""
+        """Give the partitions up: they are no longer ours."""
         self.ownership.end()
         self.ready.clear()
         self.assigned = frozenset()
 
     async def assign(self, places: Iterable[Place]) -> None:
-        """The group gave us `places`: bring their tables up to date, then take batches."""
+        """Bring the tables of `places`, which the group gave us, up to date; then take batches."""
         if self.failed.is_set():
             return
         self.ownership.begin()
@@ -135,15 +135,15 @@ class Driver:
                 source, changelog = counts.get(topic, 0), counts.get(self.changelog(table), 0)
                 if source != changelog or not source:
                     message = (
-                        f"{topic} has {source} partitions, {self.changelog(table)} has {changelog}; they must be equal: "
-                        "run `orderwake topics apply` before the worker"
+                        f"{topic} has {source} partitions, {self.changelog(table)} has {changelog}; "
+                        "they must be equal: run `orderwake topics apply` before the worker"
                     )
                     raise TopicsError(message)
 
     # -- batches -------------------------------------------------------------------------------------------------
 
     def take(self, place: Place) -> int | None:
-        """Begin a batch: its tenure, or None when it must be left alone (it will come again)."""
+        """Begin a batch. Returns its tenure, or None when it must be left alone (it will come again)."""
         if self.closing.is_set() or place not in self.assigned:
             return None
         self._in_hand += 1
@@ -151,14 +151,14 @@ class Driver:
         return self.ownership.tenure
 
     def put_down(self) -> None:
-        """The batch is done or dropped."""
+        """End a batch, done or dropped."""
         self._in_hand -= 1
         if not self._in_hand:
             self._idle.set()
 
     @asynccontextmanager
     async def tables_for(self, topic: str, partition: int) -> AsyncIterator[Tables]:
-        """The partition's tables, for one batch at a time even if several topics share them."""
+        """Give the partition's tables to one batch at a time, even if several topics share them."""
         names = sorted(self.tables_of[topic])
         locks = [self._locks.setdefault((name, partition), asyncio.Lock()) for name in names]
         for lock in locks:
@@ -169,15 +169,26 @@ class Driver:
             for lock in locks:
                 lock.release()
 
-    async def write(self, partition: int, tables: Tables, outputs: Sequence[Output], tenure: int) -> None:
+    async def write(
+        self, partition: int, tables: Tables, outputs: Sequence[Output], tenure: int, *, tables_first: bool = False
+    ) -> None:
         """Make a batch's effects durable: outputs first, then changelogs, then stores.
 
         In this order a crash in between lets the source be replayed on the old tables, which yields the same outputs
-        again: none is lost, and the reader drops those it has by their origin.
+        again: none is lost, and the reader drops those it has by their origin. `tables_first` turns it round, for a
+        process whose values keep what it has to send until it is acknowledged.
         """
+        if not tables_first:
+            await self.ownership.hold(tenure)
+            await self.producer.publish(outputs)
         await self.ownership.hold(tenure)
-        await self.producer.publish(outputs)
-        await self.ownership.hold(tenure)
+        await self._write_tables(partition, tables, tenure)
+        if tables_first:
+            await self.ownership.hold(tenure)
+            await self.producer.publish(outputs)
+        self.ownership.check(tenure)
+
+    async def _write_tables(self, partition: int, tables: Tables, tenure: int) -> None:
         ends = await self.producer.publish(
             Output(self.changelog(name), key, value, (), partition)
             for name, table in tables.items()
@@ -190,10 +201,9 @@ class Driver:
                 self.stores.discard(name, partition)
             else:
                 self.stores.get(name, partition).apply(table.changes, ends[self.changelog(name), partition])
-        self.ownership.check(tenure)
 
     def finished(self, place: Place, last: int, end: int | None) -> None:
-        """All up to offset `last` is durable; the partition ends before offset `end`."""
+        """Note that all up to offset `last` is durable, and that the partition ends before offset `end`."""
         self.done[place] = last + 1
         if end is not None:
             self.ends[place] = max(end, last + 1)
