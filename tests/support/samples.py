@@ -1,0 +1,177 @@
+"""One good event of each type, made to measure. Times are business time; ids are stable, so tests repeat."""
+
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from shared import events, ids
+from shared.events import Channel, EngagementKind, Event, OrderStatus, Outcome, Reason, ReturnStatus, Verdict
+
+START = datetime(2026, 3, 2, 8, 0, tzinfo=UTC)
+SHOP = "skincare"
+CUSTOMER = "c-1"
+
+
+def _envelope(kind: str, subject: str, at: datetime, shop: str, customer: str | None) -> dict[str, Any]:
+    return {
+        "id": ids.event_id(kind, shop, subject, at.isoformat()),
+        "source": "/tests",
+        "time": at,
+        "shopid": shop,
+        "customerid": customer,
+    }
+
+
+def order(  # noqa: PLR0913  tests name only what they are about
+    order_id: str = "o-1",
+    *,
+    shop: str = SHOP,
+    customer: str = CUSTOMER,
+    placed_at: datetime = START,
+    total: str = "40.00",
+    currency: str = "USD",
+    version: int = 1,
+    status: OrderStatus = OrderStatus.PLACED,
+    test: bool = False,
+    history: bool = False,
+) -> events.OrderRecorded:
+    """One order of two units of one product."""
+    line = events.Line(product_id="cleanser", quantity=2, unit_price=Decimal(total) / 2, category="skin")
+    data = events.Order(
+        order_id=order_id,
+        version=version,
+        placed_at=placed_at,
+        status=status,
+        test=test,
+        history=history,
+        currency=currency,
+        total=Decimal(total),
+        lines=(line,),
+    )
+    return events.OrderRecorded(
+        **_envelope("order", f"{order_id}/{version}", placed_at, shop, customer), data=data
+    )
+
+
+def returned(  # noqa: PLR0913  as above
+    return_id: str = "r-1",
+    order_id: str = "o-1",
+    *,
+    shop: str = SHOP,
+    customer: str = CUSTOMER,
+    at: datetime = START + timedelta(days=1),
+    refund: str | None = None,
+    quantity: int = 1,
+    version: int = 1,
+    status: ReturnStatus = ReturnStatus.REFUNDED,
+) -> events.ReturnRecorded:
+    """Send back `quantity` units of what `order` bought."""
+    data = events.Return(
+        return_id=return_id,
+        order_id=order_id,
+        version=version,
+        status=status,
+        occurred_at=at,
+        lines=(events.ReturnLine(product_id="cleanser", quantity=quantity),),
+        refund=None if refund is None else Decimal(refund),
+    )
+    return events.ReturnRecorded(
+        **_envelope("return", f"{return_id}/{version}", at, shop, customer), data=data
+    )
+
+
+def occurrence(
+    step: str, *, shop: str = SHOP, customer: str = CUSTOMER, order_id: str = "o-1", number: int = 0
+) -> UUID:
+    """Id of an occurrence, and of the message that may come of it."""
+    return ids.message_id(
+        shop, "routine", ids.enrolment_id(shop, "routine", customer, order_id), step, number
+    )
+
+
+def decision(  # noqa: PLR0913  as above
+    step: str = "pair",
+    verdict: Verdict = Verdict.SEND,
+    reason: Reason | None = None,
+    *,
+    shop: str = SHOP,
+    customer: str = CUSTOMER,
+    order_id: str = "o-1",
+    attempt: int = 1,
+    at: datetime = START + timedelta(minutes=45),
+    channel: Channel = Channel.EMAIL,
+) -> events.DecisionRecorded:
+    """One attempt at a step, with two rules and, for a send, an offer."""
+    message = occurrence(step, shop=shop, customer=customer, order_id=order_id)
+    said = {Verdict.DEFER: Outcome.DEFER, Verdict.SKIP: Outcome.DROP, Verdict.GHOST: Outcome.WITHHOLD}
+    until = at + timedelta(hours=9) if verdict is Verdict.DEFER else None
+    rules = (
+        events.RuleOutcome(
+            rule=Reason.RETURNED, outcome=Outcome.PASS, inputs={"returned": False, "orders": []}
+        ),
+        events.RuleOutcome(
+            rule=reason or Reason.NO_CONSENT,
+            outcome=said.get(verdict, Outcome.PASS),
+            inputs={"seen": 2, "most": 3},
+            until=until,
+        ),
+    )
+    toner = events.Candidate(product_id="toner", score=0.31, support=140, relation="pair", reliable=True)
+    incentive = events.Incentive(kind="percent", value=Decimal(10), expires_at=at + timedelta(hours=48))
+    data = events.Decision(
+        decision_id=ids.decision_id(message, attempt),
+        message_id=message,
+        journey="routine",
+        journey_version="3",
+        enrolment_id=ids.enrolment_id(shop, "routine", customer, order_id),
+        order_id=order_id,
+        step=step,
+        occurrence=0,
+        channel=channel,
+        attempt=attempt,
+        due_at=START + timedelta(minutes=45),
+        decided_at=at,
+        verdict=verdict,
+        reason=reason,
+        rules=rules,
+        candidates=(toner,),
+        positions={"orders": 7},
+        complements_version=4,
+        next_at=until,
+        offer=events.Offer(products=(toner,), incentive=incentive) if verdict is Verdict.SEND else None,
+        variant="ten-percent",
+    )
+    return events.DecisionRecorded(
+        **_envelope("decision", str(data.decision_id), at, shop, customer), data=data
+    )
+
+
+def engagement(  # noqa: PLR0913  as above
+    message: UUID | None,
+    kind: EngagementKind = EngagementKind.ACCEPTED,
+    *,
+    shop: str = SHOP,
+    customer: str = CUSTOMER,
+    at: datetime = START + timedelta(minutes=46),
+    channel: Channel = Channel.EMAIL,
+    reference: str | None = "ref-1",
+) -> events.EngagementRecorded:
+    """One thing that happened to a message."""
+    data = events.Engagement(
+        kind=kind,
+        channel=channel,
+        occurred_at=at,
+        message_id=None if message is None else str(message),
+        reason="address_dead" if kind is EngagementKind.REJECTED else None,
+        provider="smtp",
+        provider_reference=reference,
+    )
+    return events.EngagementRecorded(
+        **_envelope("engagement", f"{message}/{kind}/{reference}", at, shop, customer), data=data
+    )
+
+
+def key_of(event: Event) -> bytes:
+    """The record key of a customer's event."""
+    return ids.partition_key(event.shopid, event.customerid or "")
