@@ -9,8 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, AliasChoices, Field, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
 from shared.clock import Clock, clock_from
 from shared.errors import SettingsError
@@ -22,17 +21,13 @@ def _clock_setting(value: str) -> str:
     return value
 
 
-class Settings(BaseSettings):
+class Settings(BaseModel):
     """All settings. Durations are in machine seconds unless named otherwise."""
 
-    model_config = SettingsConfigDict(env_prefix="ORDERWAKE_", extra="ignore", populate_by_name=True, frozen=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
-    kafka_bootstrap_servers: Annotated[
-        str, Field(validation_alias=AliasChoices("KAFKA_BOOTSTRAP_SERVERS", "kafka_bootstrap_servers"))
-    ] = "127.0.0.1:9092"
-    database_url: Annotated[
-        SecretStr, Field(validation_alias=AliasChoices("DATABASE_URL", "database_url"))
-    ] = SecretStr("postgresql://postgres@127.0.0.1:5432/orderwake")
+    kafka_bootstrap_servers: str = "127.0.0.1:9092"
+    database_url: SecretStr = SecretStr("postgresql://postgres@127.0.0.1:5432/orderwake")
     database_pool_size: Annotated[int, Field(ge=2, le=100)] = 6
     business_time: Annotated[str, AfterValidator(_clock_setting)] = "real"
     data_dir: Path = Path(".orderwake/data")
@@ -52,6 +47,8 @@ class Settings(BaseSettings):
     ingest_future_minutes: Annotated[float, Field(ge=0, description="how far ahead of business time an event may be")] = 10.0
     ingest_inflight_limit: Annotated[int, Field(ge=1, description="events awaiting Kafka before 429")] = 5000
     ingest_park_days: Annotated[float, Field(gt=0, description="business days an event waits for its order")] = 30.0
+    ingest_ack_seconds: Annotated[float, Field(gt=0, description="how long a request waits for Kafka before 503")] = 5.0
+    ingest_seen_days: Annotated[float, Field(gt=0, description="machine days for which event ids are remembered")] = 14.0
     guest_salt: SecretStr = SecretStr("change-me-per-deployment")
 
     recommender_top: Annotated[int, Field(ge=1, le=100)] = 10
@@ -124,8 +121,6 @@ def _read_secret(variable: str, path: Path) -> str:
 
 def _problem(item: Any) -> str:  # noqa: ANN401  pydantic's ErrorDetails is a plain dict
     name = str(item["loc"][0])
-    variable = name if name.isupper() else _variable(name)
-    known = Settings.model_fields.get(name.lower())
-    hint = f" ({known.description})" if known and known.description else ""
-    default = f"; the default is {known.default!r}" if known else ""
-    return f"{variable}: {item['msg']}{hint}{default}"
+    field = Settings.model_fields[name]
+    hint = f" ({field.description})" if field.description else ""
+    return f"{_variable(name)}: {item['msg']}{hint}; unset it for the default {field.default!r}"

@@ -41,7 +41,8 @@ def decode_object(value: object, types: Sequence[type[Event]]) -> Event:
 
 def refusal_of(error: ValidationError, types: Sequence[type[Event]]) -> EventError:
     """The first validation error as our reason, path and sentence, without the offending value."""
-    first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+    found = error.errors(include_url=False, include_context=False, include_input=False)
+    first = next((one for one in found if one["loc"][-1:] == ("type",)), found[0])
     names = {kind.type_name() for kind in types}
     path = ".".join(str(part) for part in first["loc"] if part not in names)
     return EventError(_reason(first, path), first["msg"], path)

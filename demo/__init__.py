@@ -1,0 +1,1 @@
+"""`make demo`: a week of four shops through the whole system, on real Kafka, PostgreSQL and SMTP."""
