@@ -45,8 +45,8 @@ class Status:
         """Answer `GET /v1/status`.
 
         `waiting` is in the future, `overdue` is past its time; both include what was deferred before.
-        `undecided` is overdue without any verdict (queued, or held as stale or paused), `deferred` is open with
-        at least one defer.
+        `undecided` is overdue without any verdict (queued, or held as stale or paused), `deferred` is open
+        with at least one defer.
         """
         async with self._pool.acquire() as connection:
             steps = await store.count_steps(connection, self._clock.business())

@@ -1,0 +1,13 @@
+-- name: set_position
+INSERT INTO positions (topic, partition_number, position, log_end, observed_at, owner)
+VALUES ($1, $2, 5, 5, $3, gen_random_uuid())
+ON CONFLICT (topic, partition_number) DO UPDATE SET observed_at = excluded.observed_at, behind_since = NULL;
+
+-- name: outbox_of
+SELECT value FROM outbox WHERE topic = $1 ORDER BY id;
+
+-- name: steps
+SELECT * FROM due_steps ORDER BY next_at, message_id;
+
+-- name: state
+SELECT state, partition_number FROM customers WHERE shop_id = $1 AND customer_id = $2;
