@@ -8,15 +8,11 @@ from shared.events.envelope import Data, Event, Identifier
 
 
 class Origin(Data):
-    """The source record that caused a delta: the second stage's watermark stands on it.
-
-    `part` numbers the buckets that one record touches, so that each of its deltas for a product has a place in order.
-    """
+    """The source record that caused a delta: the second stage's watermark stands on it."""
 
     topic: str
     partition: Annotated[int, Field(ge=0)]
     offset: Annotated[int, Field(ge=0)]
-    part: Annotated[int, Field(ge=0, lt=1024)] = 0
 
 
 class BasketDelta(Data):
@@ -59,13 +55,14 @@ class Candidate(Data):
     """A product proposed to go with another, best first.
 
     `support` is the number of baskets with both; `score` the shrunken share of this product's buyers; `relation` says
-    where it comes from: "pair", or "category" (back-off) or "popular". `reliable` from 100 supporting baskets on.
+    where it comes from: "pair", or "category" (back-off) or "popular" from the counts; "journey" (a category that the
+    journey names), "replenishment", "upgrade" or "brand" from the scheduler. `reliable` from 100 supporting baskets on.
     """
 
     product_id: Identifier
     score: float
     support: int
-    relation: Literal["pair", "category", "popular"]
+    relation: Literal["pair", "category", "popular", "journey", "replenishment", "upgrade", "brand"]
     reliable: bool = False
 
 

@@ -62,9 +62,12 @@ class ContactHours:
         self._with_states: str = data["countries_with_states"]
         self._default = _week(data["default"])
         self._unknown = [
-            _Window(_week(data["unknown_place"]["hours"]), ZoneInfo(zone)) for zone in data["unknown_place"]["zones"]
+            _Window(_week(data["unknown_place"]["hours"]), ZoneInfo(zone))
+            for zone in data["unknown_place"]["zones"]
         ]
-        self._weeks = {state: _week(rule.get("hours", data["default"])) for state, rule in data["states"].items()}
+        self._weeks = {
+            state: _week(rule.get("hours", data["default"])) for state, rule in data["states"].items()
+        }
         self._zones = {state: tuple(rule["zones"]) for state, rule in data["states"].items()}
 
     @classmethod

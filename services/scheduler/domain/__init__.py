@@ -16,6 +16,17 @@ from services.scheduler.domain.message import message
 from services.scheduler.domain.timing import Due, due
 
 __all__ = [
-    "Catalogue", "ContactHours", "Context", "CustomerState", "Due", "Journey", "Step", "VerdictFacts", "apply",
-    "decide", "due", "message", "record",
+    "Catalogue",
+    "ContactHours",
+    "Context",
+    "CustomerState",
+    "Due",
+    "Journey",
+    "Step",
+    "VerdictFacts",
+    "apply",
+    "decide",
+    "due",
+    "message",
+    "record",
 ]

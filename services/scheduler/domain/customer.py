@@ -182,8 +182,16 @@ def _apply_order(state: CustomerState, order: Order) -> CustomerState:
         products[line.product_id] = products.get(line.product_id, 0) + line.quantity
     categories = {line.product_id: line.category for line in sorted(order.lines, key=str) if line.category}
     fact = OrderFacts(
-        version=order.version, placed_at=order.placed_at, status=order.status, test=order.test, history=order.history,
-        currency=order.currency, total=order.total, country=order.country, region=order.region, products=products,
+        version=order.version,
+        placed_at=order.placed_at,
+        status=order.status,
+        test=order.test,
+        history=order.history,
+        currency=order.currency,
+        total=order.total,
+        country=order.country,
+        region=order.region,
+        products=products,
         categories={} if order.history else categories,
     )
     merged = _newer(state.orders.get(order.order_id), fact)
@@ -202,8 +210,11 @@ def _apply_return(state: CustomerState, returned: Return) -> CustomerState:
     for line in sorted(returned.lines, key=lambda line: line.product_id):
         products[line.product_id] = products.get(line.product_id, 0) + line.quantity
     fact = ReturnFacts(
-        version=returned.version, order_id=returned.order_id, status=returned.status,
-        occurred_at=returned.occurred_at, products=products,
+        version=returned.version,
+        order_id=returned.order_id,
+        status=returned.status,
+        occurred_at=returned.occurred_at,
+        products=products,
     )
     merged = _newer(state.returns.get(returned.return_id), fact)
     return state.model_copy(update={"returns": _with(state.returns, returned.return_id, merged)})
@@ -234,10 +245,16 @@ def record(state: CustomerState, decision: Decision) -> CustomerState:
         return state
     offered = decision.offer.products if decision.offer else ()
     fact = VerdictFacts(
-        journey=decision.journey, enrolment_id=decision.enrolment_id, order_id=decision.order_id,
+        journey=decision.journey,
+        enrolment_id=decision.enrolment_id,
+        order_id=decision.order_id,
         step=decision.step,
-        occurrence=decision.occurrence, channel=decision.channel, verdict=decision.verdict,
-        decided_at=decision.decided_at, attempt=decision.attempt, next_at=decision.next_at,
+        occurrence=decision.occurrence,
+        channel=decision.channel,
+        verdict=decision.verdict,
+        decided_at=decision.decided_at,
+        attempt=decision.attempt,
+        next_at=decision.next_at,
         products=tuple(candidate.product_id for candidate in offered),
     )
     return state.model_copy(update={"verdicts": _with(state.verdicts, decision.message_id, fact)})

@@ -1,13 +1,20 @@
-"""The verdict on one due step."""
+"""The verdict on one due step, with the word of every rule."""
 
 from collections.abc import Sequence
 from datetime import datetime
 
+from services.scheduler.domain.case import Case
 from services.scheduler.domain.context import Context
 from services.scheduler.domain.customer import CustomerState
+from services.scheduler.domain.experiment import place
 from services.scheduler.domain.journey import Journey
-from services.scheduler.domain.timing import Due
-from shared.events import Candidate, Decision
+from services.scheduler.domain.offer import incentive_of
+from services.scheduler.domain.suppression import suppressions, verdict_of
+from services.scheduler.domain.timing import Due, local_zone
+from shared.events import Candidate, Decision, Offer, Outcome, Reason, RuleOutcome, Verdict
+from shared.ids import decision_id
+
+_CANDIDATES_KEPT = 20
 
 
 def decide(  # noqa: PLR0913  a decision's inputs are all that it stands on
@@ -18,5 +25,55 @@ def decide(  # noqa: PLR0913  a decision's inputs are all that it stands on
     context: Context,
     now: datetime,
 ) -> Decision:
-    """Send, skip, defer or ghost, with every rule's word and inputs. Pure: the same inputs give the same decision."""
-    raise NotImplementedError
+    """Send, skip, defer or ghost, with every rule's word and inputs. Pure: the same inputs give the same decision.
+
+    `candidates` are what goes with the order's products, best first. The first rule to drop gives the reason of a
+    skip, the longest wait that of a defer. Raises KeyError if the journey has no such step.
+    """
+    case = Case(state, due, journey, candidates, context, now)
+    said = suppressions(case)
+    held = _holdout(case)
+    verdict, because = verdict_of(said)
+    if verdict is None and held.outcome is Outcome.WITHHOLD:
+        verdict, because = Verdict.GHOST, held
+    return Decision(
+        decision_id=decision_id(due.message_id, context.attempt),
+        message_id=due.message_id,
+        journey=journey.id,
+        journey_version=journey.version,
+        enrolment_id=due.enrolment_id,
+        order_id=due.order_id,
+        step=due.step,
+        occurrence=due.occurrence,
+        channel=due.channel,
+        attempt=context.attempt,
+        due_at=due.due_at,
+        decided_at=now,
+        verdict=verdict or Verdict.SEND,
+        reason=because.rule if because else None,
+        rules=(*said, held),
+        candidates=tuple(candidates[:_CANDIDATES_KEPT]),
+        offer=_offer(case) if verdict in (None, Verdict.GHOST) else None,
+        variant="holdout" if held.outcome is Outcome.WITHHOLD else "treated",
+        positions=dict(context.positions),
+        complements_version=context.complements_version,
+        next_at=because.until if because and verdict is Verdict.DEFER else None,
+    )
+
+
+def _holdout(case: Case) -> RuleOutcome:
+    """Held-out people run the whole journey and are sent nothing."""
+    terms = case.journey.holdout
+    where = place(case.state.shop, case.state.customer_id, terms.salt)
+    return RuleOutcome(
+        rule=Reason.HOLDOUT,
+        outcome=Outcome.WITHHOLD if where < terms.share else Outcome.PASS,
+        inputs={"salt": terms.salt, "share": terms.share, "place": round(where, 6)},
+    )
+
+
+def _offer(case: Case) -> Offer | None:
+    if case.selection is None or case.step.offer is None:
+        return None
+    incentive = incentive_of(case.step.offer.incentive, case.now, local_zone(case.state, case.journey))
+    return Offer(products=case.selection.products, incentive=incentive)

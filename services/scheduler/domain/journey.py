@@ -1,63 +1,28 @@
 """A journey as people write it: who enters, what is sent when, and what forbids it."""
 
 import hashlib
-import re
-from datetime import time, timedelta
+from datetime import timedelta
 from decimal import Decimal
 from functools import cached_property
 from typing import Annotated, Literal, Self
-from zoneinfo import ZoneInfo, available_timezones
+from zoneinfo import ZoneInfo
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    WithJsonSchema,
-    model_validator,
-)
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from services.scheduler.domain.notation import Duration, LocalTime, ZoneName
 from shared.events import Channel
 from shared.events.envelope import Amount, Currency, ShopIdentifier
 
-_DURATION = re.compile(r"(\d+)(m|h|d)")
-_UNITS = {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1)}
-
-
-def _parse_duration(value: object) -> object:
-    match = _DURATION.fullmatch(value) if isinstance(value, str) else None
-    if not match:
-        message = "a duration is a whole number with m, h or d, such as 45m, 4h or 3d"
-        raise ValueError(message)
-    return int(match[1]) * _UNITS[match[2]]
-
-
-def _known_zone(name: str) -> str:
-    if name not in available_timezones():
-        message = "an IANA zone such as America/New_York"
-        raise ValueError(message)
-    return name
-
-
-Duration = Annotated[
-    timedelta,
-    BeforeValidator(_parse_duration),
-    WithJsonSchema({"type": "string", "pattern": r"^\d+[mhd]$", "examples": ["45m", "4h", "3d"]}),
-]
-LocalTime = Annotated[
-    time, WithJsonSchema({"type": "string", "pattern": r"^([01]\d|2[0-3]):[0-5]\d$", "examples": ["09:00"]})
-]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$", max_length=80)]
 Action = Literal["drop", "defer"]
-Strategy = Literal["complements", "categories", "replenish", "upgrade", "same_brand", "seasonal"]
+Strategy = Literal["complements", "pairs", "categories", "replenish", "upgrade", "same_brand", "seasonal"]
 Season = Literal["winter", "spring", "summer", "autumn"]
 
 
 class Part(BaseModel):
-    """Base of a journey's parts: immutable; an unknown field is a mistake."""
+    """Base of a journey's parts: immutable; an unknown field is a mistake. Written out, it reads back the same."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", serialize_by_alias=True)
 
 
 class When(Part):
@@ -102,14 +67,16 @@ class IncentiveTerms(Part):
 class OfferTerms(Part):
     """Which products are offered, tried `from` left to right until a source gives `at_least` products.
 
-    complements: what goes with the order (in `categories`, if given); categories: one of each category, in that order;
-    replenish: the order's own consumables; upgrade: same category, dearer; same_brand; seasonal: the categories that
-    `seasons` names for the local season. `max_price_share` bounds each price by the order's total (null: no bound).
-    `why` says by category why it goes with the purchase.
+    complements: what evidence says goes with the order (in `categories`, if given); pairs: one product of each category
+    that `pairs` names for the order's categories; categories: one of each of `categories`; seasonal: one of each
+    category that `seasons` names for the northern season; replenish: the order's own consumables; upgrade: same
+    category, next dearer; same_brand. `max_price_share` bounds each price by the order's total (null: no bound;
+    never for replenish and upgrade). `why` says by category why it goes with the purchase.
     """
 
     source: Annotated[tuple[Strategy, ...], Field(alias="from", min_length=1)] = ("complements",)
     categories: tuple[str, ...] = ()
+    pairs: dict[str, tuple[str, ...]] = {}
     seasons: dict[Season, tuple[str, ...]] = {}
     count: Annotated[int, Field(ge=1, le=6)] = 3
     at_least: Annotated[int, Field(ge=1, le=6)] = 1
@@ -119,11 +86,14 @@ class OfferTerms(Part):
 
     @model_validator(mode="after")
     def _sources_have_what_they_need(self) -> Self:
-        if "categories" in self.source and not self.categories:
-            message = "from: [categories] needs categories"
-            raise ValueError(message)
-        if "seasonal" in self.source and not self.seasons:
-            message = "from: [seasonal] needs seasons"
+        given = {"categories": self.categories, "pairs": self.pairs, "seasonal": self.seasons}
+        names = {"seasonal": "seasons"}
+        for source in self.source:
+            if source in given and not given[source]:
+                message = f"from: [{source}] needs {names.get(source, source)}"
+                raise ValueError(message)
+        if self.at_least > self.count:
+            message = "at_least must not be more than count"
             raise ValueError(message)
         return self
 
@@ -209,7 +179,7 @@ class Journey(Part):
     id: Name
     shop: ShopIdentifier
     shop_name: str
-    time_zone: Annotated[str, AfterValidator(_known_zone), WithJsonSchema({"type": "string"})] = "America/New_York"
+    time_zone: ZoneName = "America/New_York"
     entry: When = When()
     steps: Annotated[tuple[Step, ...], Field(min_length=1)]
     caps: tuple[Cap, ...] = ()

@@ -1,11 +1,160 @@
-"""What the dispatcher needs to send a message."""
+"""What the dispatcher needs to send a message: where to, which template, and all that the template may say."""
 
-from services.scheduler.domain.context import Context
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from services.scheduler.domain.case import Case
+from services.scheduler.domain.context import Catalogue, Context
 from services.scheduler.domain.customer import CustomerState
-from services.scheduler.domain.journey import Journey
-from shared.events import Decision, Message
+from services.scheduler.domain.journey import Journey, Step
+from services.scheduler.domain.quiet import permitted
+from services.scheduler.domain.timing import Due, local_zone
+from shared.events import Candidate, Channel, Decision, Incentive, Message
+
+_WHY = {
+    "pair": "Customers who bought {bought} often take it along.",
+    "category": "A natural companion to {bought}.",
+    "popular": "A favourite with customers like you.",
+    "journey": "It goes well with {bought}.",
+    "replenishment": "You may be running low.",
+    "upgrade": "The next step up from {bought}.",
+    "brand": "From the same collection.",
+}
 
 
 def message(state: CustomerState, decision: Decision, journey: Journey, context: Context) -> Message:
-    """The message that a `send` asks for."""
-    raise NotImplementedError
+    """Return the message that a decision to send asks for, with the keys that docs/journeys/README.md lists.
+
+    It is valid until the step expires, its incentive ends, or a text's permitted hours close, whichever is first.
+    Raises ValueError if the customer has no address for the channel; such a step is never decided to be sent.
+    """
+    case = _case(state, decision, journey, context)
+    if case.recipient is None or state.profile is None:
+        problem = f"decision {decision.decision_id} has nobody to send to"
+        raise ValueError(problem)
+    return Message(
+        message_id=decision.message_id,
+        decision_id=decision.decision_id,
+        channel=decision.channel,
+        recipient=case.recipient,
+        journey=decision.journey,
+        step=decision.step,
+        template=case.step.template,
+        locale=state.profile.locale,
+        time_zone=state.profile.time_zone,
+        context=_content(case, decision),
+        created_at=decision.decided_at,
+        valid_until=_valid_until(case, decision),
+    )
+
+
+def _case(state: CustomerState, decision: Decision, journey: Journey, context: Context) -> Case:
+    due = Due(
+        decision.message_id,
+        decision.enrolment_id,
+        decision.journey,
+        decision.journey_version,
+        decision.step,
+        decision.occurrence,
+        decision.channel,
+        decision.order_id,
+        decision.due_at,
+        journey.step(decision.step).priority,
+    )
+    return Case(state, due, journey, decision.candidates, context, decision.decided_at)
+
+
+def _valid_until(case: Case, decision: Decision) -> datetime:
+    limits = [case.expires_at]
+    if decision.offer and decision.offer.incentive.expires_at:
+        limits.append(decision.offer.incentive.expires_at)
+    if decision.channel is Channel.SMS and (stretch := permitted(case)):
+        limits.append(stretch[1])
+    return min(limits)
+
+
+def _content(case: Case, decision: Decision) -> dict[str, Any]:
+    purchase = _purchase(case)
+    offered = decision.offer.products if decision.offer else ()
+    incentive = decision.offer.incentive if decision.offer else None
+    return {
+        "first_name": case.state.profile.first_name if case.state.profile else None,
+        "shop_name": case.journey.shop_name,
+        "order_id": decision.order_id,
+        "purchase": purchase,
+        "products": _products(offered, case.step, case.context.catalogue, purchase),
+        "incentive": _incentive(incentive, local_zone(case.state, case.journey)),
+        "answers": list(case.step.asks),
+        "guide": case.step.guide.model_dump() if case.step.guide else None,
+    }
+
+
+def _purchase(case: Case) -> list[str]:
+    """Return the names of what was bought, dearest first; products that the catalogue does not know are left out."""
+    bought = [
+        case.context.catalogue.get(product_id) for product_id in (case.order.products if case.order else ())
+    ]
+    known = [product for product in bought if product]
+    known.sort(key=lambda product: (-(product.price or Decimal(0)), product.product_id))
+    return [product.name for product in known]
+
+
+def _products(
+    offered: Sequence[Candidate], step: Step, catalogue: Catalogue, purchase: Sequence[str]
+) -> list[dict[str, Any]]:
+    reasons = step.offer.why if step.offer else {}
+    bought = f"your {purchase[0]}" if purchase else "your order"
+    found = [(candidate, catalogue.get(candidate.product_id)) for candidate in offered]
+    return [
+        {
+            "product_id": product.product_id,
+            "name": product.name,
+            "price": _money(product.price),
+            "currency": product.currency,
+            "url": product.url,
+            "image_url": product.image_url,
+            "why": reasons.get(product.category or "") or _WHY[candidate.relation].format(bought=bought),
+        }
+        for candidate, product in found
+        if product
+    ]
+
+
+def _incentive(incentive: Incentive | None, zone: ZoneInfo) -> dict[str, Any] | None:
+    if incentive is None or incentive.kind == "none":
+        return None
+    return {
+        "kind": incentive.kind,
+        "value": _plain(incentive.value),
+        "currency": incentive.currency,
+        "code": incentive.code,
+        "text": _terms(incentive),
+        "expires_text": _until(incentive.expires_at.astimezone(zone)) if incentive.expires_at else None,
+    }
+
+
+def _terms(incentive: Incentive) -> str:
+    if incentive.kind == "percent":
+        return f"{_plain(incentive.value)}% off"
+    if incentive.kind == "money":
+        return f"{_money(incentive.value)} {incentive.currency or ''}".strip() + " off"
+    return "free shipping"
+
+
+def _until(local: datetime) -> str:
+    """Return the last minute of an offer; midnight is the evening before's 11:59 pm."""
+    last = local - timedelta(minutes=1) if (local.hour, local.minute) == (0, 0) else local
+    return (
+        f"{last:%A} {last.day} {last:%B}, {last.hour % 12 or 12}:{last:%M} {'am' if last.hour < 12 else 'pm'}"  # noqa: PLR2004  noon
+    )
+
+
+def _money(amount: Decimal | None) -> str | None:
+    return f"{amount:.2f}" if amount is not None else None
+
+
+def _plain(amount: Decimal | None) -> str | None:
+    return f"{amount.normalize():f}" if amount is not None else None

@@ -67,8 +67,16 @@ def _enrolment(state: CustomerState, journey: Journey, order_id: str, order: Ord
             continue
         for occurrence, due_at in enumerate(moments(step, anchor, local_zone(state, journey))):
             yield Due(
-                message_id(state.shop, journey.id, enrolment, step.id, occurrence), enrolment, journey.id,
-                journey.version, step.id, occurrence, step.channel, order_id, due_at, step.priority,
+                message_id(state.shop, journey.id, enrolment, step.id, occurrence),
+                enrolment,
+                journey.id,
+                journey.version,
+                step.id,
+                occurrence,
+                step.channel,
+                order_id,
+                due_at,
+                step.priority,
             )
 
 

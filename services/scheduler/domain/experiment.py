@@ -1,0 +1,18 @@
+"""Who is held out. Assignment is a hash, so it is the same on every machine and for ever."""
+
+import hashlib
+
+from services.scheduler.domain.journey import Holdout
+
+_RANGE = 2**64
+
+
+def place(shop: str, customer: str, salt: str) -> float:
+    """Return the customer's place in [0, 1): uniform over customers, and independent for each salt."""
+    digest = hashlib.sha256("\x1f".join((shop, customer, salt)).encode()).digest()
+    return (int.from_bytes(digest[:8], "big") >> 11) / (_RANGE >> 11)
+
+
+def held_out(shop: str, customer: str, holdout: Holdout) -> bool:
+    """Whether the customer is sent nothing by the shop's whole programme."""
+    return place(shop, customer, holdout.salt) < holdout.share
