@@ -1,8 +1,8 @@
 """Record batches that cannot be unpacked: an unknown or absent codec, or a broken batch.
 
 aiokafka raises from the middle of a fetch and fetches the same batch again, for ever. After
-`tolerate_unreadable_batches()` every consumer of the process gets one `UnreadableBatch` in the batch's place, with the
-raw bytes as its value; `to_record` turns it into a `Record` that the guard refuses as `unsupported_codec`.
+`tolerate_unreadable_batches()` every consumer of the process gets one `UnreadableBatch` in the batch's place,
+with the raw bytes as its value; `to_record` makes it a `Record` that the guard refuses as `unsupported_codec`.
 """
 
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ _LOG_OVERHEAD = 12
 LAST_OFFSET_HEADER = "orderwake-origin-last-offset"
 
 
-class UnreadableBatch(ConsumerRecord[bytes, bytes]):
+class UnreadableBatch(ConsumerRecord[bytes, bytes]):  # type: ignore[misc]  # aiokafka ships no types
     """Stands for all records of a batch: `offset` is the last one's, `value` the raw batch, `key` None."""
 
     first_offset: int
@@ -48,8 +48,11 @@ class _Batches:
         return bytes(self._raw[self._start : self._end])
 
 
-class _PartitionRecords(fetcher.PartitionRecords):  # type: ignore[misc]  aiokafka's fetcher is untyped
+class _PartitionRecords(fetcher.PartitionRecords):  # type: ignore[misc]  # as above
     """Yields an UnreadableBatch where a batch raises, and goes on behind it."""
+
+    _records: Any
+    next_fetch_offset: int
 
     def _unpack_records(self) -> Iterator[ConsumerRecord[bytes, bytes]]:
         while self._records.has_next():
@@ -86,7 +89,7 @@ class _OneBatch:
 def unreadable(
     partition: TopicPartition, offsets: tuple[int, int], raw: bytes, error: Exception
 ) -> UnreadableBatch:
-    """The stand-in for the offsets from first to last, whose batch `raw` raised `error`."""
+    """Give the stand-in for the offsets from first to last, whose batch `raw` raised `error`."""
     first, last = offsets
     stand_in = UnreadableBatch(
         partition.topic, partition.partition, last, -1, 0, None, raw, None, -1, len(raw), ()
@@ -97,18 +100,19 @@ def unreadable(
 
 
 def tolerate_unreadable_batches() -> None:
-    """Make every aiokafka consumer of this process step over batches that it cannot unpack. Safe to call again."""
+    """Make every aiokafka consumer of this process step over batches that it cannot unpack.
+
+    Safe to call again; no effect on what was fetched before.
+    """
     fetcher.PartitionRecords = _PartitionRecords
     fetcher.MemoryRecords = _Batches
 
 
 def to_record(source: ConsumerRecord[bytes, bytes]) -> Record:
-    """Our record of aiokafka's. An UnreadableBatch keeps its first offset as `offset`, its last one in a header."""
+    """Give our record of aiokafka's. An UnreadableBatch has its first offset as `offset`, its last in a header."""
     if isinstance(source, UnreadableBatch):
         last = (LAST_OFFSET_HEADER, str(source.offset).encode())
-        return Record(
-            source.topic, source.partition, source.first_offset, None, source.value, (last,), 0, source.problem
-        )
-    return Record(
-        source.topic, source.partition, source.offset, source.key, source.value, source.headers, source.timestamp
-    )
+        place = source.topic, source.partition, source.first_offset
+        return Record(*place, None, source.value, (last,), unreadable=source.problem)
+    place = source.topic, source.partition, source.offset
+    return Record(*place, source.key, source.value, source.headers, source.timestamp)

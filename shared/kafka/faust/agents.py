@@ -13,7 +13,7 @@ from faust.types import AppT, EventT, Message
 from shared import metrics
 from shared.clock import SystemClock
 from shared.errors import RetryLater, StalePartition, TooManyDeadLetters
-from shared.kafka.faust.consumer import BatchConsumer, driver_of
+from shared.kafka.faust.consumer import driver_of
 from shared.kafka.faust.driver import Driver, Place
 from shared.kafka.faust.producer import Output
 from shared.kafka.faust.tables import Tables
@@ -66,13 +66,17 @@ def batch_agent(
             message = f"{topic.name}: tables {sorted(unknown)} were not given to make_app"
             raise ValueError(message)
         driver.tables_of[topic.name] = tuple(tables)
-        handler = _Handler(driver, topic.name, process, admit or _guard(driver, check), tables_first=tables_first)
+        handler = _Handler(
+            driver, topic.name, process, admit or _guard(driver, check), tables_first=tables_first
+        )
 
         async def agent(stream: Stream[Any]) -> None:
             async for event in stream.noack().events():
                 await handler.handle(event)
 
-        app.agent(app.topic(topic.name, schema=_RawSchema()), name=topic.name, concurrency=1)(agent)
+        app.agent(app.topic(topic.name, schema=_RawSchema()), name=topic.name, concurrency=1)(
+            cast("Any", agent)
+        )
         return process
 
     return decorate
@@ -86,7 +90,9 @@ def _guard(driver: Driver, check: Check | None) -> Admit:
 class _Handler:
     """Takes one topic's batches through guard, process and write. Nothing is acknowledged before all is durable."""
 
-    def __init__(self, driver: Driver, topic: str, process: Process, admit: Admit, *, tables_first: bool) -> None:
+    def __init__(
+        self, driver: Driver, topic: str, process: Process, admit: Admit, *, tables_first: bool
+    ) -> None:
         self._driver = driver
         self._topic = topic
         self._process = process
@@ -95,7 +101,6 @@ class _Handler:
 
     async def handle(self, event: EventT[Any]) -> None:
         message: Message = event.message
-        consumer = cast("BatchConsumer", event.app.consumer)
         place = message.topic, message.partition
         tenure = self._driver.take(place)
         if tenure is None:
@@ -108,8 +113,8 @@ class _Handler:
         except Exception as error:  # noqa: BLE001  whatever it is, the batch must not be acknowledged
             self._driver.fail(error)
         else:
-            message.ack(consumer)
-            self._driver.finished(place, message.offset, consumer.end_of(message.tp))
+            message.ack(event.app.consumer)
+            self._driver.finished(place, message.offset)
             metrics.BATCH_SECONDS.labels(self._topic).observe(_CLOCK.monotonic() - started)
         finally:
             self._driver.put_down()

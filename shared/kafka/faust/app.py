@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import ClassVar, cast
 
 import faust
 import structlog
@@ -21,16 +21,17 @@ _HEARTBEATS_PER_SESSION = 6
 _REBALANCE_SECONDS = 30.0
 _COMMIT_SECONDS = 1.0
 _QUEUED_BATCHES = 4
+_STOP_SECONDS = 40.0
 _FETCH_BYTES = 2 * 1024 * 1024
 
 
-class BatchTransport(stock.Transport):  # type: ignore[misc]  Faust's transport is untyped
+class BatchTransport(stock.Transport):
     """Faust's aiokafka transport with our consumer."""
 
     Consumer: ClassVar = BatchConsumer
 
 
-class BatchApp(faust.App):  # type: ignore[misc]  faust.App is untyped
+class BatchApp(faust.App):
     """A Faust app with our transport and a `Driver`."""
 
     driver: Driver
@@ -42,7 +43,7 @@ class BatchApp(faust.App):  # type: ignore[misc]  faust.App is untyped
 def make_app(
     settings: Settings, app_id: str, service: str, *, tables: Sequence[str] = (), store: Kind = "rocksdb"
 ) -> BatchApp:
-    """A Faust app to hang `batch_agent`s on and to give to `run`. Call it inside a function, never at import.
+    """Make a Faust app to hang `batch_agent`s on and to give to `run`. Call it inside a function, never at import.
 
     `app_id` names the consumer group and the changelogs (`shared.topics.faust_topics`), `service` signs dead letters.
     RocksDB lies under `settings.data_dir / app_id`, which no other process may use at the same time.
@@ -71,8 +72,10 @@ def make_app(
         stream_recovery_delay=0.0,
     )
     app.driver = Driver(settings, app_id, service, tuple(tables), store)
+    app.driver.span_of = lambda place: cast("BatchConsumer", app.consumer).span_of(TP(*place))
 
     async def assigned(*_: object, **__: object) -> None:
+        await cast("BatchConsumer", app.consumer).beat()
         await app.driver.assign(TP(*place) for place in app.consumer.assignment())
 
     app.on_rebalance_complete.connect(assigned)
@@ -89,7 +92,8 @@ async def run(app: BatchApp, stop: asyncio.Event) -> None:
     await _check_topics(driver)
     await driver.producer.start()
     starting = asyncio.create_task(app.start())
-    endings = [asyncio.create_task(one.wait()) for one in (stop, driver.failed, app._crashed)]  # noqa: SLF001  mode has no public signal
+    crashed = app._crashed  # noqa: SLF001  mode has no public signal
+    endings = [asyncio.create_task(one.wait()) for one in (stop, driver.failed, crashed)]
     try:
         await asyncio.wait([*endings, starting], return_when=asyncio.FIRST_COMPLETED)
         if starting.done() and not starting.exception():
@@ -98,9 +102,16 @@ async def run(app: BatchApp, stop: asyncio.Event) -> None:
         for one in (*endings, starting):
             one.cancel()
         results = await asyncio.gather(starting, return_exceptions=True)
-        await app.stop()
-        await driver.close()
+        await _end(app)
     _raise_failure(app, results[0])
+
+
+async def _end(app: BatchApp) -> None:
+    try:
+        await asyncio.wait_for(app.stop(), _STOP_SECONDS)
+    except TimeoutError:
+        log.warning("stop_timed_out", why="brokers do not answer; what was not committed will be read again")
+    await app.driver.close()
 
 
 def _raise_failure(app: BatchApp, started: BaseException | None) -> None:

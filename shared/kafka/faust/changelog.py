@@ -20,9 +20,9 @@ async def restore(
 ) -> set[TopicPartition]:
     """Read each changelog partition from its store's offset to the end that it has now.
 
-    `go_on` is called between reads and raises to break off; stores are then right, only not complete. Returns the
-    partitions whose store cannot come from this changelog (it is ahead of the end, or misses what retention deleted):
-    clear them and call again.
+    `go_on` is called between reads and raises to break off; stores are then right, only not complete. Returns
+    the partitions whose store cannot come from this changelog (it is ahead of the end, or misses what retention
+    deleted): clear them and call again.
     """
     if not stores:
         return set()
@@ -61,12 +61,12 @@ async def _restore(
         read = await consumer.getmany(*behind, timeout_ms=_POLL_MS, max_records=_POLL_RECORDS)
         for place, records in read.items():
             if any(isinstance(record, UnreadableBatch) for record in records):
-                message = f"the changelog {place.topic}, partition {place.partition}, cannot be read; its codec is unknown"
+                message = f"the changelog {place.topic}, partition {place.partition}, cannot be unpacked"
                 raise TopicsError(message)
             stores[place].apply({record.key: record.value for record in records}, records[-1].offset)
         for place in list(behind):
             if await consumer.position(place) >= ends[place]:
                 behind.discard(place)
                 consumer.pause(place)
-    log.info("tables restored", partitions=len(stores), rebuilt=len(foreign))
+    log.info("tables_restored", partitions=len(stores), rebuilt=len(foreign))
     return foreign

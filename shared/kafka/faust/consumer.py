@@ -1,5 +1,6 @@
 """Faust's consumer, in batches: one event per fetched partition batch, acknowledged in order."""
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping
 from typing import TYPE_CHECKING, Any, cast
 
@@ -19,10 +20,12 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
+_COMMIT_LIMIT_SECONDS = 5.0
+
 
 def driver_of(app: AppT) -> Driver:
-    """The driver that `make_app` gave the app."""
-    return cast("Driver", app.driver)  # type: ignore[attr-defined]  set on our own subclass of App
+    """Return the driver that `make_app` gave the app."""
+    return cast("Driver", app.driver)  # type: ignore[attr-defined]  # set on our own subclass of App
 
 
 class ConsumerThread(stock.AIOKafkaConsumerThread):
@@ -31,15 +34,15 @@ class ConsumerThread(stock.AIOKafkaConsumerThread):
     def _create_worker_consumer(self, transport: "Transport") -> AIOKafkaConsumer:
         tolerate_unreadable_batches()
         consumer = super()._create_worker_consumer(transport)
-        consumer._group_id = self.app.conf.id
-        consumer._partition_assignment_strategy = (RangePartitionAssignor,)
+        # Faust's own assignor keeps only its own tables' topics together.
+        consumer._partition_assignment_strategy = (RangePartitionAssignor,)  # noqa: SLF001  Faust has no setting
         return consumer
 
     async def on_start(self) -> None:
         """Start the consumer, with the lease tied to its heartbeats."""
         await super().on_start()
-        coordinator = self._ensure_consumer()._coordinator
-        beat, ownership = coordinator._do_heartbeat, driver_of(self.app).ownership
+        coordinator = self._ensure_consumer()._coordinator  # noqa: SLF001  aiokafka tells nobody of heartbeats
+        beat, ownership = coordinator._do_heartbeat, driver_of(self.app).ownership  # noqa: SLF001  as above
 
         async def observed() -> bool:
             sent_at = ownership.now()
@@ -48,24 +51,30 @@ class ConsumerThread(stock.AIOKafkaConsumerThread):
                 ownership.renew(sent_at)
             return acknowledged
 
-        coordinator._do_heartbeat = observed
+        coordinator._do_heartbeat = observed  # noqa: SLF001  as above
+
+    async def beat(self) -> None:
+        """Send a heartbeat now, so that the lease begins."""
+        await self.call_thread(self._ensure_consumer()._coordinator._do_heartbeat)  # noqa: SLF001  as above
 
     async def _commit(self, offsets: Mapping[TP, int]) -> bool:
         try:
             return bool(await super()._commit(offsets))
         except KafkaError as error:
-            log.warning("commit failed, the next one covers it", error=repr(error))
+            log.warning("commit_failed", error=repr(error))
             return False
 
 
 class BatchConsumer(stock.Consumer):
     """Hands on each partition's fetched records as one message: value is the list, offset the last one's."""
 
+    _thread: ConsumerThread
+
     def _new_consumer_thread(self) -> ConsumerThread:
         return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
 
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, Message]]:  # noqa: ASYNC109  Faust's signature
-        """One message per partition batch; none while the flow is stopped."""
+        """Yield one message per partition batch; none while the flow is stopped."""
         records, active = await self._wait_next_records(timeout)
         generation = self.app.consumer_generation_id
         if records is None or self.should_stop:
@@ -83,9 +92,9 @@ class BatchConsumer(stock.Consumer):
             offset=batch[-1].offset,
             timestamp=batch[-1].timestamp / 1000,
             timestamp_type=batch[-1].timestamp_type,
-            headers=(),
+            headers=None,
             key=None,
-            value=[to_record(record) for record in batch],
+            value=cast("Any", [to_record(record) for record in batch]),
             checksum=None,
             serialized_key_size=0,
             serialized_value_size=0,
@@ -94,7 +103,7 @@ class BatchConsumer(stock.Consumer):
         )
 
     def _new_offset(self, tp: TP) -> int | None:
-        """Batches of a partition are acknowledged in order, so the last one acknowledged covers all before it."""
+        """Give what to commit. Batches come in order, so the last one acknowledged covers all before it."""
         acked = self._acked[tp]
         if not acked:
             return None
@@ -107,32 +116,46 @@ class BatchConsumer(stock.Consumer):
         """Offsets between batches need no book-keeping, see `_new_offset`."""
 
     def on_buffer_full(self, tp: TP) -> None:
-        """The bounded queue is the back-pressure; a partition taken out here would cost a second's pause."""
+        """Do nothing: the bounded queue is the back-pressure, and a pause here would last a second."""
 
     def on_buffer_drop(self, tp: TP) -> None:
-        """See `on_buffer_full`."""
+        """Do nothing, see `on_buffer_full`."""
 
     def verify_event_path(self, now: float, tp: TP) -> None:
-        """Faust's stall warnings look at single events; ours is the lag."""
+        """Do nothing: Faust's stall warnings look at single events; ours is the lag."""
 
     async def wait_empty(self) -> None:
         """Finish the batch in hand and commit; the others will be read again."""
         await driver_of(self.app).settle()
         self._unacked_messages.clear()
-        await self.commit_and_end_transactions()
+        await self._commit_within_limit()
 
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
         """Finish and commit while the partitions are still ours, then give them up."""
         driver = driver_of(self.app)
         await driver.settle()
-        await self.commit()
+        await self._commit_within_limit()
         await super().on_partitions_revoked(revoked)
         driver.release()
 
-    def end_of(self, tp: TP) -> int | None:
-        """The partition's end as the last fetch told it."""
-        try:
-            return self.highwater(tp)
-        except (KafkaError, AssertionError, KeyError):
-            return None
+    async def on_stop(self) -> None:
+        """Do as `wait_empty`: Faust may not have called it."""
+        await self.wait_empty()
 
+    async def _commit_within_limit(self) -> None:
+        try:
+            await asyncio.wait_for(self.commit(), _COMMIT_LIMIT_SECONDS)
+        except TimeoutError:
+            log.warning("commit_timed_out", why="no coordinator; what was not committed will be read again")
+
+    async def beat(self) -> None:
+        """Send a heartbeat now, so that the lease begins."""
+        await self._thread.beat()
+
+    def span_of(self, tp: TP) -> tuple[int, int]:
+        """Return the offset to be read next, by the last commit, and the partition's end by the last fetch."""
+        try:
+            end = self.highwater(tp) or 0
+        except (KafkaError, AssertionError, KeyError):
+            end = 0
+        return self._committed_offset.get(tp) or 0, end

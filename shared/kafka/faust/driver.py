@@ -1,12 +1,13 @@
 """What the parts of one worker share: tables, producer, guard, tenure, the batch in hand, and how it all ends."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 import structlog
 from aiokafka import TopicPartition
+from aiokafka.errors import KafkaError
 
 from shared import metrics
 from shared.errors import StalePartition, TopicsError
@@ -23,6 +24,7 @@ Place = tuple[str, int]
 
 _SETTLE_SECONDS = 20.0
 _DROP_SECONDS = 2.0
+_RESTORE_AGAIN_SECONDS = 1.0
 
 
 @dataclass
@@ -46,7 +48,7 @@ class Driver:
         self.ready = asyncio.Event()
         self.closing = asyncio.Event()
         self.done: dict[Place, int] = {}
-        self.ends: dict[Place, int] = {}
+        self.span_of: Callable[[Place], tuple[int, int]] = lambda _: (0, 0)
         self._idle = asyncio.Event()
         self._idle.set()
         self._in_hand = 0
@@ -58,11 +60,11 @@ class Driver:
 
     def lag(self) -> dict[Place, int]:
         """Count the records not yet done, by assigned topic and partition, as far as a fetch has told."""
-        return {
-            place: max(self.ends[place] - self.done.get(place, 0), 0)
-            for place in self.assigned
-            if place in self.ends
-        }
+        return {place: self._lag(place) for place in self.assigned}
+
+    def _lag(self, place: Place) -> int:
+        committed, end = self.span_of(place)
+        return max(end - self.done.get(place, committed), 0)
 
     def fail(self, error: BaseException) -> None:
         """Stop taking batches; `run` raises `error`. What was in hand stays unacknowledged."""
@@ -76,6 +78,8 @@ class Driver:
 
     async def settle(self) -> None:
         """Take no more batches and wait for those in hand: done, or dropped when they take too long."""
+        if not self.ready.is_set():
+            self.ownership.end()  # breaks off a restore that would open the flow again
         self.closing.set()
         self.ready.clear()
         try:
@@ -112,7 +116,7 @@ class Driver:
         except Exception as error:  # noqa: BLE001  whatever it is, the worker must not go on with half a table
             self.fail(error)
             return
-        self.assigned, self.done, self.ends = assigned, {}, {}
+        self.assigned, self.done = assigned, {}
         self.closing.clear()
         self.ready.set()
 
@@ -120,9 +124,15 @@ class Driver:
         places = {TopicPartition(self.changelog(table), part): (table, part) for table, part in wanted}
         while True:
             stores = {place: self.stores.get(*owner) for place, owner in places.items()}
-            foreign = await restore(
-                self.settings.kafka_bootstrap_servers, stores, lambda: self.ownership.check(tenure)
-            )
+            self.ownership.check(tenure)
+            try:
+                foreign = await restore(
+                    self.settings.kafka_bootstrap_servers, stores, lambda: self.ownership.check(tenure)
+                )
+            except KafkaError as error:
+                log.warning("restore_interrupted", error=repr(error))
+                await asyncio.sleep(_RESTORE_AGAIN_SECONDS)
+                continue
             if not foreign:
                 return
             for place in foreign:
@@ -170,7 +180,13 @@ class Driver:
                 lock.release()
 
     async def write(
-        self, partition: int, tables: Tables, outputs: Sequence[Output], tenure: int, *, tables_first: bool = False
+        self,
+        partition: int,
+        tables: Tables,
+        outputs: Sequence[Output],
+        tenure: int,
+        *,
+        tables_first: bool = False,
     ) -> None:
         """Make a batch's effects durable: outputs first, then changelogs, then stores.
 
@@ -202,12 +218,10 @@ class Driver:
             else:
                 self.stores.get(name, partition).apply(table.changes, ends[self.changelog(name), partition])
 
-    def finished(self, place: Place, last: int, end: int | None) -> None:
-        """Note that all up to offset `last` is durable, and that the partition ends before offset `end`."""
+    def finished(self, place: Place, last: int) -> None:
+        """Note that all up to offset `last` is durable."""
         self.done[place] = last + 1
-        if end is not None:
-            self.ends[place] = max(end, last + 1)
-            metrics.CONSUMER_LAG.labels(place[0], str(place[1])).set(self.ends[place] - last - 1)
+        metrics.CONSUMER_LAG.labels(place[0], str(place[1])).set(self._lag(place))
 
     async def close(self) -> None:
         """Let go of everything."""

@@ -1,7 +1,7 @@
-"""May this worker still write for the partitions that it was given?
+"""Whether this worker may still write for the partitions that it was given.
 
-A tenure is one assignment by the group. Within it, a lease runs from the moment the last acknowledged heartbeat was sent:
-until the session's length after that, the broker cannot have given the partitions to anyone else.
+A tenure is one assignment by the group. Within it, a lease runs from the moment that the last acknowledged
+heartbeat was sent: for the session's length the broker cannot have given the partitions to anyone else.
 """
 
 import asyncio
@@ -22,20 +22,19 @@ class Ownership:
         self.tenure = 0
 
     def begin(self) -> None:
-        """A new assignment is in force; the join that gave it counts as a heartbeat."""
+        """Note that a new assignment is in force; its lease begins with a heartbeat."""
         self.tenure += 1
-        self.renew(self._clock.monotonic())
 
     def end(self) -> None:
-        """The assignment is over: nothing more may be written for it."""
+        """Note that the assignment is over: nothing more may be written for it."""
         self.tenure += 1
 
     def now(self) -> float:
-        """Machine seconds, for `renew`."""
+        """Return machine seconds, for `renew`."""
         return self._clock.monotonic()
 
     def renew(self, sent_at: float) -> None:
-        """The broker acknowledged a heartbeat that was sent at `sent_at`."""
+        """Note that the broker acknowledged a heartbeat that was sent at `sent_at`."""
         self._renewed = max(self._renewed, sent_at)
 
     def leased(self) -> bool:
@@ -49,7 +48,10 @@ class Ownership:
             raise StalePartition(message)
 
     async def hold(self, tenure: int) -> None:
-        """Return once writing for `tenure` is safe; wait while heartbeats go unanswered. Raises StalePartition."""
+        """Return once writing for `tenure` is safe; wait while heartbeats go unanswered.
+
+        Raises StalePartition when the tenure ends.
+        """
         self.check(tenure)
         while not self.leased():
             await asyncio.sleep(self._LOOK_AGAIN_SECONDS)

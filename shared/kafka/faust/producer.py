@@ -44,9 +44,10 @@ def _hash(key: bytes) -> int:
 
 
 class BatchProducer:
-    """An idempotent producer that sends whole batches per partition, in order, and retries until they are acknowledged.
+    """An idempotent producer that sends whole batches per partition, in order, until they are acknowledged.
 
-    Only what can never succeed raises (a record over the topic's limit, no permission); it raises aiokafka's KafkaError.
+    It retries; only what can never succeed raises aiokafka's KafkaError (a record over the topic's limit, no right
+    to write).
     """
 
     def __init__(self, bootstrap_servers: str) -> None:
@@ -80,8 +81,14 @@ class BatchProducer:
         groups: dict[tuple[str, int], list[Output]] = defaultdict(list)
         for record in records:
             groups[record.topic, await self._partition(record)].append(record)
-        offsets = await asyncio.gather(*(self._deliver(*place, group) for place, group in groups.items()))
-        return dict(zip(groups, offsets, strict=True))
+        deliveries = (self._deliver(*place, group) for place, group in groups.items())
+        ended = await asyncio.gather(*deliveries, return_exceptions=True)
+        offsets: dict[tuple[str, int], int] = {}
+        for place, end in zip(groups, ended, strict=True):
+            if isinstance(end, BaseException):
+                raise end
+            offsets[place] = end
+        return offsets
 
     async def send(
         self,
@@ -91,7 +98,7 @@ class BatchProducer:
         *,
         headers: Sequence[tuple[str, bytes]] | None = None,
     ) -> asyncio.Future[object]:
-        """As an aiokafka producer's `send`, for dead letters: the future is done when the broker has the record."""
+        """As an aiokafka producer's `send`, for dead letters: the broker has the record when the future is done."""
         return asyncio.ensure_future(self.publish([Output(topic, key, value, headers or ())]))
 
     async def _partition(self, record: Output) -> int:
@@ -105,7 +112,7 @@ class BatchProducer:
                 await self._wait_after(error, record.topic, attempt)
                 attempt += 1
             else:
-                return partitions[_hash(record.key or b"") % len(partitions)]
+                return int(partitions[_hash(record.key or b"") % len(partitions)])
 
     async def _deliver(self, topic: str, partition: int, records: Sequence[Output]) -> int:
         start, last, attempt = 0, -1, 0
@@ -135,7 +142,7 @@ class BatchProducer:
         await asyncio.sleep(_BACKOFF_SECONDS[min(attempt, len(_BACKOFF_SECONDS) - 1)])
 
     async def _replace(self, failed: AIOKafkaProducer) -> None:
-        """A new producer, with a sequence of its own: after a lost batch the old one's would be refused."""
+        """Make a new producer with a sequence of its own: after a lost batch the old one's would be refused."""
         async with self._replacing:
             if self._producer is not failed:
                 return
@@ -153,9 +160,7 @@ def _fill(producer: AIOKafkaProducer, records: Sequence[Output], start: int) -> 
     batch = producer.create_batch()
     for place in range(start, len(records)):
         record = records[place]
-        added = batch.append(
-            key=record.key, value=record.value, timestamp=None, headers=list(record.headers)
-        )
+        added = batch.append(key=record.key, value=record.value, timestamp=None, headers=list(record.headers))
         if added is None:
             return batch, place
     return batch, len(records)

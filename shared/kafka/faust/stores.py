@@ -3,7 +3,7 @@
 import shutil
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 from rocksdict import AccessType, BlockBasedOptions, Cache, Options, Rdict, WriteBatch
 
@@ -17,7 +17,7 @@ class Store(Protocol):
     offset: int
 
     def get_many(self, keys: Iterable[bytes]) -> dict[bytes, bytes]:
-        """The values of those keys that have one."""
+        """Return the values of those keys that have one."""
         ...
 
     def apply(self, changes: Changes, offset: int) -> None:
@@ -78,8 +78,8 @@ class RocksStore:
         self.offset = int(self._db.get(self._OFFSET_KEY) or b"-1")
 
     def get_many(self, keys: Iterable[bytes]) -> dict[bytes, bytes]:  # noqa: D102  Store's
-        wanted = list(keys)
-        found = self._db.get(wanted)
+        wanted: list[Any] = list(keys)
+        found = self._db.get(wanted) or []
         return {key: value for key, value in zip(wanted, found, strict=True) if value is not None}
 
     def apply(self, changes: Changes, offset: int) -> None:  # noqa: D102  Store's
@@ -113,7 +113,7 @@ class Stores:
         self._cache = Cache(self._CACHE_BYTES) if kind == "rocksdb" else None
 
     def get(self, table: str, partition: int) -> Store:
-        """The store, opened if need be."""
+        """Return the store, opened if need be."""
         place = table, partition
         if place not in self._open:
             self._open[place] = self._new(table, partition)

@@ -6,9 +6,9 @@ from shared.kafka.faust.stores import Store
 
 
 class PartitionTable:
-    """One table's partition during one batch: reads see the batch's own writes, the last write of a key wins.
+    """One table's partition during one batch. Reads see the batch's own writes; a key's last write wins.
 
-    Writes are kept here until the batch has been processed; then they go to the changelog and the store as one.
+    Writes are kept here until the batch has been processed; then changelog and store get them as one.
     """
 
     def __init__(self, store: Store) -> None:
@@ -16,7 +16,7 @@ class PartitionTable:
         self.changes: dict[bytes, bytes | None] = {}
 
     def get_many(self, keys: Iterable[bytes]) -> dict[bytes, bytes]:
-        """The values of those keys that have one."""
+        """Return the values of those keys that have one."""
         wanted = set(keys)
         found = self._store.get_many(wanted - self.changes.keys())
         for key in wanted & self.changes.keys():
@@ -26,7 +26,7 @@ class PartitionTable:
         return found
 
     def get(self, key: bytes) -> bytes | None:
-        """One key's value; for a batch, `get_many` costs one look-up in all."""
+        """Return one key's value; for many, `get_many` costs one look-up in all."""
         return self.get_many((key,)).get(key)
 
     def set_many(self, values: Mapping[bytes, bytes | None]) -> None:
