@@ -25,6 +25,7 @@ Place = tuple[str, int]
 _SETTLE_SECONDS = 20.0
 _DROP_SECONDS = 2.0
 _RESTORE_AGAIN_SECONDS = 1.0
+_LEASE_AGAIN_SECONDS = 0.1
 
 
 @dataclass
@@ -195,12 +196,12 @@ class Driver:
         process whose values keep what it has to send until it is acknowledged.
         """
         if not tables_first:
-            await self.ownership.hold(tenure)
+            await self._hold(tenure)
             await self.producer.publish(outputs)
-        await self.ownership.hold(tenure)
+        await self._hold(tenure)
         await self._write_tables(partition, tables, tenure)
         if tables_first:
-            await self.ownership.hold(tenure)
+            await self._hold(tenure)
             await self.producer.publish(outputs)
         self.ownership.check(tenure)
 
@@ -217,6 +218,16 @@ class Driver:
                 self.stores.discard(name, partition)
             else:
                 self.stores.get(name, partition).apply(table.changes, ends[self.changelog(name), partition])
+
+    async def _hold(self, tenure: int) -> None:
+        """Return once writing is safe; wait while heartbeats go unanswered. Raises StalePartition."""
+        self.ownership.check(tenure)
+        while not self.ownership.leased():
+            if self.closing.is_set():
+                message = "heartbeats go unanswered: the partition may be another's by now"
+                raise StalePartition(message)
+            await asyncio.sleep(_LEASE_AGAIN_SECONDS)
+            self.ownership.check(tenure)
 
     def finished(self, place: Place, last: int) -> None:
         """Note that all up to offset `last` is durable."""

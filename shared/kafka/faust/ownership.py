@@ -4,16 +4,12 @@ A tenure is one assignment by the group. Within it, a lease runs from the moment
 heartbeat was sent: for the session's length the broker cannot have given the partitions to anyone else.
 """
 
-import asyncio
-
 from shared.clock import Clock, SystemClock
 from shared.errors import StalePartition
 
 
 class Ownership:
     """Numbers tenures and keeps the lease. `session_seconds` is the group session's time-out."""
-
-    _LOOK_AGAIN_SECONDS = 0.1
 
     def __init__(self, session_seconds: float, clock: Clock | None = None) -> None:
         self._session = session_seconds
@@ -46,13 +42,3 @@ class Ownership:
         if tenure != self.tenure:
             message = "the partitions were reassigned while the batch was in hand"
             raise StalePartition(message)
-
-    async def hold(self, tenure: int) -> None:
-        """Return once writing for `tenure` is safe; wait while heartbeats go unanswered.
-
-        Raises StalePartition when the tenure ends.
-        """
-        self.check(tenure)
-        while not self.leased():
-            await asyncio.sleep(self._LOOK_AGAIN_SECONDS)
-            self.check(tenure)
