@@ -1,0 +1,90 @@
+"""Whose an event is: guests under a salted hash, orders under the customer who first had them."""
+
+import hashlib
+import hmac
+import unicodedata
+from collections.abc import Mapping
+
+from shared import ids
+from shared.events import (
+    Channel,
+    Consent,
+    Customer,
+    CustomerRecorded,
+    Event,
+    GuestContact,
+    InboundOrderRecorded,
+    ProductRecorded,
+    ReturnRecorded,
+    ShipmentRecorded,
+)
+from shared.ids import CustomerId, OrderId, ShopId
+
+OrderKey = tuple[ShopId, OrderId]
+
+_HASH_DIGITS = 32
+_OF_AN_ORDER = (InboundOrderRecorded, ShipmentRecorded, ReturnRecorded)
+
+
+def guest_id(salt: bytes, shop: str, email: str) -> CustomerId:
+    """Id of a guest: the same e-mail gives the same guest within a shop, and another one in another shop.
+
+    HMAC-SHA256, so that without the salt nobody can find out whether an address is among the guests.
+    """
+    normal = unicodedata.normalize("NFC", email.strip()).casefold()
+    digest = hmac.new(salt, f"{shop}\x1f{normal}".encode(), hashlib.sha256).hexdigest()
+    return CustomerId(f"g-{digest[:_HASH_DIGITS]}")
+
+
+def named_customer(event: Event, salt: bytes) -> CustomerId | None:
+    """The customer that the event itself names, by id or as a guest."""
+    if event.customerid is not None:
+        return CustomerId(event.customerid)
+    if isinstance(event, InboundOrderRecorded) and event.data.guest:
+        return guest_id(salt, event.shopid, event.data.guest.email)
+    return None
+
+
+def order_of(event: Event) -> OrderKey | None:
+    """The order that an order, shipment or return is about."""
+    return (ShopId(event.shopid), OrderId(event.data.order_id)) if isinstance(event, _OF_AN_ORDER) else None
+
+
+def customer_of(event: Event, owners: Mapping[OrderKey, CustomerId], salt: bytes) -> CustomerId | None:
+    """Whose the event is: its order's owner before anyone whom the event names. None: nobody knows yet."""
+    order = order_of(event)
+    owner = owners.get(order) if order else None
+    return owner or named_customer(event, salt)
+
+
+def must_wait(event: Event, customer: CustomerId | None) -> bool:
+    """Whether the event has to wait for its order to say whose it is; a product is nobody's."""
+    return customer is None and not isinstance(event, ProductRecorded)
+
+
+def guest_profile(event: InboundOrderRecorded, contact: GuestContact, customer: str) -> CustomerRecorded:
+    """The guest's contact as the customer record that takes it out of the order.
+
+    Its version is the event's time in milliseconds: the contact of the latest event wins.
+    """
+    consent = Consent(granted=contact.email_consent, changed_at=event.data.placed_at, source="guest checkout")
+    profile = Customer(
+        version=max(int(event.time.timestamp() * 1000), 1),
+        email=contact.email.strip(),
+        first_name=contact.first_name,
+        locale=contact.locale,
+        time_zone=contact.time_zone,
+        country=event.data.country,
+        region=event.data.region,
+        consent={Channel.EMAIL: consent},
+        guest=True,
+    )
+    return CustomerRecorded(
+        id=ids.event_id("guest", event.shopid, event.source, event.id),
+        source=event.source,
+        time=event.time,
+        shopid=event.shopid,
+        customerid=customer,
+        correlationid=event.correlationid or event.id,
+        data=profile,
+    )

@@ -1,0 +1,47 @@
+"""How an event travels on: the canonical form, without what we do not know and without contact data."""
+
+from datetime import datetime
+
+from shared import ids
+from shared.events import Event, InboundOrderRecorded, Order, OrderRecorded, ProductRecorded
+
+
+def canonical(event: Event, customer: str | None, recorded_at: datetime) -> Event:
+    """The event as it goes onto its canonical topic.
+
+    Same id, source and type; customer and `recordedat` filled in; `correlationid` is the event's own id where none came.
+    A guest's contact stays behind, and so does `subject`, which is free text and could hold an address.
+    """
+    kind, data = type(event), event.data
+    if isinstance(event, InboundOrderRecorded):
+        kind, data = OrderRecorded, _without_contact(event.data)
+    return kind.model_construct(
+        type=event.type,
+        id=event.id,
+        source=event.source,
+        time=event.time,
+        shopid=event.shopid,
+        customerid=customer,
+        recordedat=recorded_at,
+        correlationid=event.correlationid or event.id,
+        data=data,
+    )
+
+
+def key_of(event: Event) -> bytes:
+    """Kafka key of a canonical event: shop and customer, or shop and product for the catalogue."""
+    if isinstance(event, ProductRecorded):
+        return ids.partition_key(event.shopid, event.data.product_id)
+    return ids.partition_key(event.shopid, str(event.customerid))
+
+
+def inbound_key_of(event: Event) -> bytes:
+    """Kafka key on an inbound topic: news about one thing, sent one after the other, stays in that order."""
+    about = (
+        event.customerid or getattr(event.data, "order_id", None) or getattr(event.data, "product_id", None)
+    )
+    return ids.partition_key(event.shopid, about or event.id)
+
+
+def _without_contact(order: Order) -> Order:
+    return Order.model_construct(**{name: getattr(order, name) for name in Order.model_fields})
