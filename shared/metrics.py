@@ -4,6 +4,7 @@ from prometheus_client import Counter, Gauge, Histogram
 
 EVENTS_CONSUMED = Counter("orderwake_events_consumed_total", "Records taken from a topic.", ["topic"])
 EVENTS_DUPLICATE = Counter("orderwake_events_duplicate_total", "Events seen before and dropped.", ["topic"])
+EVENTS_SUPERSEDED = Counter("orderwake_events_superseded_total", "States of a customer or product dropped because a newer one is out.", ["topic"])
 EVENTS_ACCEPTED = Counter("orderwake_events_accepted_total", "Events that ingest put on a canonical topic.", ["topic"])
 EVENTS_PARKED = Gauge("orderwake_events_parked", "Events that wait for their order.")
 DEAD_LETTERS = Counter("orderwake_dead_letters_total", "Records refused, by topic and reason.", ["topic", "reason"])

@@ -52,9 +52,9 @@ class _Window(NamedTuple):
 class ContactHours:
     """Permitted hours for marketing texts, by place.
 
-    Whoever may be in several places or zones is texted only when all of them permit it. Regions count for the United
-    States; people elsewhere get the default hours in their zone; people of whom neither zone nor state is known get
-    the hours for unknown places.
+    Whoever may be in several places or zones is texted only when all of them permit it. Regions count for the
+    United States; people elsewhere get the default hours in their zone; people without known zone or state get the
+    hours for unknown places.
     """
 
     def __init__(self, data: dict[str, Any]) -> None:
@@ -78,7 +78,7 @@ class ContactHours:
     def permitted(
         self, moment: datetime, *, places: Sequence[tuple[str | None, str | None]], zones: Sequence[str]
     ) -> Stretch | None:
-        """Return the first permitted stretch from `moment` on, or None if the candidates share none within days.
+        """Return the first permitted stretch from `moment` on, or None if days go by without one.
 
         `zones` are IANA names; those that do not exist are ignored.
         """

@@ -9,9 +9,10 @@ message(state, decision, journey, context)                 Message, for a verdic
 """
 
 from services.scheduler.domain.context import Catalogue, ContactHours, Context
-from services.scheduler.domain.customer import CustomerState, VerdictFacts, apply, record
+from services.scheduler.domain.customer import CustomerState, VerdictFacts
 from services.scheduler.domain.decide import decide
 from services.scheduler.domain.journey import Journey, Step
+from services.scheduler.domain.merging import apply, record
 from services.scheduler.domain.message import message
 from services.scheduler.domain.timing import Due, due
 

@@ -1,4 +1,4 @@
-"""What a decision needs besides the customer's facts: products, the law's hours, and where the evidence stands."""
+"""What a decision needs besides the customer's facts: products, the law's hours, the evidence's positions."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -59,7 +59,7 @@ class ContactHours(Protocol):
     def permitted(
         self, moment: datetime, *, places: Sequence[tuple[str | None, str | None]], zones: Sequence[str]
     ) -> tuple[datetime, datetime] | None:
-        """Return the first permitted stretch from `moment` on, for (country, region) and zones taken together."""
+        """Return the first permitted stretch from `moment` on, for all (country, region) and zones."""
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from shared.ids import decision_id
 _CANDIDATES_KEPT = 20
 
 
-def decide(  # noqa: PLR0913  a decision's inputs are all that it stands on
+def decide(  # noqa: PLR0913, PLR0917  a decision's inputs are all that it stands on
     state: CustomerState,
     due: Due,
     journey: Journey,
@@ -25,10 +25,10 @@ def decide(  # noqa: PLR0913  a decision's inputs are all that it stands on
     context: Context,
     now: datetime,
 ) -> Decision:
-    """Send, skip, defer or ghost, with every rule's word and inputs. Pure: the same inputs give the same decision.
+    """Send, skip, defer or ghost, with every rule's word and inputs; the same inputs give the same decision.
 
-    `candidates` are what goes with the order's products, best first. The first rule to drop gives the reason of a
-    skip, the longest wait that of a defer. Raises KeyError if the journey has no such step.
+    `candidates` are what goes with the order's products, best first. The first rule to drop gives a skip
+    its reason, the longest wait a defer. Raises KeyError if the journey has no such step.
     """
     case = Case(state, due, journey, candidates, context, now)
     said = suppressions(case)

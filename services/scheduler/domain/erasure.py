@@ -4,5 +4,5 @@ from services.scheduler.domain.customer import CustomerState
 
 
 def erase(state: CustomerState) -> CustomerState:
-    """Return the state without contact, name and consent: nothing can be sent; what was bought is still known."""
+    """Return the state without contact, name and consent: nothing can be sent; purchases are still known."""
     return state.model_copy(update={"profile": None})

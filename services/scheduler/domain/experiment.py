@@ -9,7 +9,7 @@ _RANGE = 2**64
 
 def place(shop: str, customer: str, salt: str) -> float:
     """Return the customer's place in [0, 1): uniform over customers, and independent for each salt."""
-    digest = hashlib.sha256("\x1f".join((shop, customer, salt)).encode()).digest()
+    digest = hashlib.sha256(f"{shop}\x1f{customer}\x1f{salt}".encode()).digest()
     return (int.from_bytes(digest[:8], "big") >> 11) / (_RANGE >> 11)
 
 

@@ -9,8 +9,8 @@ from services.scheduler.domain.ownership import owned, sent_back
 def fold(state: CustomerState, before: datetime) -> CustomerState:
     """Return the state with orders placed before a moment reduced to the products owned and sent back.
 
-    `before` must lie further back than any journey reaches: folded orders have no steps any more. What comes later
-    about a folded order, such as its return, changes nothing; if the order itself comes again it is folded again.
+    `before` must lie further back than any journey reaches: folded orders have no steps any more. What comes
+    later about one, such as its return, changes nothing; an order that comes again is folded again.
     """
     old = {order_id for order_id, order in state.orders.items() if order.placed_at < before}
     returns = {

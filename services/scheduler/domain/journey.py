@@ -20,7 +20,7 @@ Season = Literal["winter", "spring", "summer", "autumn"]
 
 
 class Part(BaseModel):
-    """Base of a journey's parts: immutable; an unknown field is a mistake. Written out, it reads back the same."""
+    """Base of a journey's parts: immutable, without unknown fields. Written out, it reads back the same."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", serialize_by_alias=True)
 
@@ -48,7 +48,7 @@ class Repeat(Part):
 
 
 class IncentiveTerms(Part):
-    """What sweetens an offer. `value` is percent or an amount; it ends after `valid_for`, or at local midnight."""
+    """What sweetens an offer. `value` is percent or an amount; `tonight` is until local midnight."""
 
     kind: Literal["percent", "money", "free_shipping"]
     value: Amount | None = None
@@ -67,11 +67,11 @@ class IncentiveTerms(Part):
 class OfferTerms(Part):
     """Which products are offered, tried `from` left to right until a source gives `at_least` products.
 
-    complements: what evidence says goes with the order (in `categories`, if given); pairs: one product of each category
-    that `pairs` names for the order's categories; categories: one of each of `categories`; seasonal: one of each
-    category that `seasons` names for the northern season; replenish: the order's own consumables; upgrade: same
-    category, next dearer; same_brand. `max_price_share` bounds each price by the order's total (null: no bound;
-    never for replenish and upgrade). `why` says by category why it goes with the purchase.
+    complements: what evidence says goes with the order (in `categories`, if given); pairs: one of each
+    category that `pairs` names for the order's categories; categories: one of each of `categories`; seasonal:
+    one of each category that `seasons` names for the northern season; replenish: the order's own consumables;
+    upgrade: same category, next dearer; same_brand. `max_price_share` bounds each price by the order's total
+    (null: no bound; never for replenish and upgrade). `why` says by category why it goes with the purchase.
     """
 
     source: Annotated[tuple[Strategy, ...], Field(alias="from", min_length=1)] = ("complements",)
@@ -106,10 +106,10 @@ class Guide(Part):
 
 
 class Step(Part):
-    """One message, due `delay` after the order or its first confirmed delivery, then at local time `at` if given.
+    """One message, due `delay` after the order or its first confirmed delivery, then at local time `at`.
 
-    A step decided more than `skip_after` past its time is skipped as late; nothing goes out later than `expires`
-    after it was due. Of steps due together the lowest `priority` number is decided first.
+    A step decided more than `skip_after` past its time is skipped as late; nothing goes out later than
+    `expires` after it was due. Of steps due together the lowest `priority` number is decided first.
     """
 
     id: Name
@@ -136,7 +136,7 @@ class Step(Part):
 
 
 class Cap(Part):
-    """At most `count` messages `per` span on these channels (all of them if none is named), ghosts counted."""
+    """At most `count` messages `per` span on these channels (by default all), ghosts counted."""
 
     count: Annotated[int, Field(ge=1)]
     per: Duration
@@ -152,7 +152,7 @@ class CoolDown(Part):
 
 
 class AfterReturn(Part):
-    """No message within `span` of a return, of this order or another. A full return of the order always drops."""
+    """No message within `span` of a return of any order. A full return of the order itself always drops."""
 
     span: Duration = timedelta(days=14)
     action: Action = "drop"

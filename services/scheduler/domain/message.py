@@ -1,4 +1,4 @@
-"""What the dispatcher needs to send a message: where to, which template, and all that the template may say."""
+"""What the dispatcher needs to send a message: where to, which template, all that it may say."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -28,7 +28,7 @@ _WHY = {
 def message(state: CustomerState, decision: Decision, journey: Journey, context: Context) -> Message:
     """Return the message that a decision to send asks for, with the keys that docs/journeys/README.md lists.
 
-    It is valid until the step expires, its incentive ends, or a text's permitted hours close, whichever is first.
+    It is valid until the step expires, its incentive ends, or a text's permitted hours close.
     Raises ValueError if the customer has no address for the channel; such a step is never decided to be sent.
     """
     case = _case(state, decision, journey, context)
@@ -93,7 +93,7 @@ def _content(case: Case, decision: Decision) -> dict[str, Any]:
 
 
 def _purchase(case: Case) -> list[str]:
-    """Return the names of what was bought, dearest first; products that the catalogue does not know are left out."""
+    """Return the names of what was bought, dearest first, as far as the catalogue knows them."""
     bought = [
         case.context.catalogue.get(product_id) for product_id in (case.order.products if case.order else ())
     ]

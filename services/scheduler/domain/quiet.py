@@ -34,7 +34,7 @@ def quiet_hours(case: Case) -> RuleOutcome:
 
 
 def permitted(case: Case) -> Stretch | None:
-    """Return the first stretch from now on that law and journey both allow; None if there is none for days."""
+    """Return the first stretch from now on that law and journey both allow; None if days have none."""
     own, zone = case.journey.quiet_hours.get(case.due.channel), local_zone(case.state, case.journey)
     moment = case.now
     while moment - case.now < _LOOK_AHEAD:

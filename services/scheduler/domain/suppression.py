@@ -1,4 +1,4 @@
-"""What forbids a message. Each rule looks at one thing and says pass, drop, or defer until when, with its inputs."""
+"""What forbids a message. Each rule looks at one thing and says pass, drop, or defer until when."""
 
 from collections.abc import Callable
 from datetime import datetime

@@ -1,4 +1,4 @@
-"""Which steps a customer's facts make due, and when. Never a question of the present time or of earlier verdicts."""
+"""Which steps a customer's facts make due, and when: neither the present nor earlier verdicts matter."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from shared.ids import enrolment_id, message_id
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """One occurrence of a step (0, 1, ... for repeats). `message_id` is its id, `due_at` is business time in UTC."""
+    """One occurrence of a step (0, 1, ... for repeats); `message_id` is its id, `due_at` is in UTC."""
 
     message_id: UUID
     enrolment_id: UUID
@@ -81,7 +81,7 @@ def _enrolment(state: CustomerState, journey: Journey, order_id: str, order: Ord
 
 
 def moments(step: Step, anchor: datetime, zone: ZoneInfo) -> Iterator[datetime]:
-    """When a step is due, each repeat in turn: `at` is the first such local time not before the delay has passed."""
+    """When a step is due, each repeat in turn; `at` is the first such local time from the delay's end on."""
     every, times = (step.repeat.every, step.repeat.times) if step.repeat else (timedelta(0), 1)
     for occurrence in range(times):
         moment = anchor + step.delay + occurrence * every
