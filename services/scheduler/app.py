@@ -42,7 +42,7 @@ async def build(settings: Settings, clock: Clock) -> AsyncIterator[Running]:
         guard = Guard(SERVICE, producer, settings.dead_letter_limit, settings.dead_letter_window)
         consumer = PositionedConsumer(
             service=SERVICE, topics=TOPICS, pool=pool, settings=settings, clock=clock, guard=guard,
-            handle=Intake(journeys.values()).handle,
+            handle=Intake(journeys.values(), clock).handle,
         )
         follower = Follower(settings, FOLLOWED, views.take)
         relay = Relay(pool, producer)

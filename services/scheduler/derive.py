@@ -41,6 +41,6 @@ def _waiting(customer: Locked, deferred: VerdictFacts | None, each: Due) -> Wait
         occurrence=each.occurrence,
         channel=each.channel,
         due_at=each.due_at,
-        next_at=(deferred.next_at if deferred else None) or each.due_at,
+        next_at=max((deferred.next_at if deferred else None) or each.due_at, each.due_at),
         attempt=deferred.attempt if deferred else 0,
     )

@@ -1,15 +1,21 @@
 """Events into customers' states, and states into due steps: one batch is one transaction."""
 
 from collections.abc import Collection, Sequence
+from datetime import timedelta
 from functools import reduce
 
 from services.scheduler import derive, store
 from services.scheduler.domain import CustomerState, Journey, apply
 from services.scheduler.domain.erasure import erase
+from services.scheduler.domain.folding import fold
 from shared import metrics
+from shared.clock import Clock
 from shared.ids import split_key
 from shared.kafka.records import Admitted
 from shared.topics import CUSTOMERS, ENGAGEMENT, ORDERS, RETURNS, SHIPMENTS
+
+KEPT = timedelta(days=400)
+"""How long an order is kept whole: longer than any journey reaches."""
 
 TOPICS = (ORDERS, SHIPMENTS, RETURNS, CUSTOMERS, ENGAGEMENT)
 
@@ -17,8 +23,9 @@ TOPICS = (ORDERS, SHIPMENTS, RETURNS, CUSTOMERS, ENGAGEMENT)
 class Intake:
     """Applies batches. A duplicate changes no fact, so it writes nothing."""
 
-    def __init__(self, journeys: Collection[Journey]) -> None:
+    def __init__(self, journeys: Collection[Journey], clock: Clock) -> None:
         self._journeys = journeys
+        self._clock = clock
 
     async def handle(self, connection: store.Connection, batch: Sequence[Admitted]) -> None:
         """Apply a batch in the caller's transaction, which also holds the batch's positions."""
@@ -26,17 +33,13 @@ class Intake:
         for admitted in batch:
             events.setdefault(split_key(admitted.record.key or b""), []).append(admitted)
         wanted = {key: news[0].record.partition for key, news in events.items()}
+        folded = self._clock.business() - KEPT
         changed: list[tuple[store.Locked, CustomerState]] = []
         for customer in await store.lock(connection, wanted):
             known = derive.state_of(customer)
-            state = reduce(_applied, events[customer.key], known)
+            state = fold(reduce(_applied, events[customer.key], known), folded)
             if state != known:
                 changed.append((customer, state))
-        await self._write(connection, changed)
-
-    async def _write(
-        self, connection: store.Connection, changed: Sequence[tuple[store.Locked, CustomerState]]
-    ) -> None:
         await store.save(connection, {customer.key: state.dump() for customer, state in changed})
         await rewrite_steps(connection, changed, self._journeys)
 

@@ -6,7 +6,6 @@ from datetime import timedelta
 
 import pytest
 
-from services.scheduler.domain import CustomerState
 from shared.events import OrderStatus
 from shared.topics import CUSTOMERS
 from tests.support.samples import START, order, returned
@@ -19,11 +18,6 @@ SHOP = "skincare"
 async def shop(database_url: str) -> AsyncIterator[Bench]:
     async with bench(database_url, [journey(SHOP)], shelf(SHOP)) as ready:
         yield ready
-
-
-async def _state(shop: Bench, customer: str = "c-1") -> CustomerState:
-    row = await shop.pool.fetchrow(queries.state, SHOP, customer)
-    return CustomerState.model_validate_json(row["state"])
 
 
 async def test_an_order_makes_its_steps_wait_and_a_delivery_adds_the_later_one(shop: Bench) -> None:
@@ -51,7 +45,7 @@ async def test_any_order_of_events_and_batches_gives_the_same_state_and_steps(sh
         ]
         for place in sequence:
             await shop.feed(news[place])
-        found.append((await _state(shop, customer)).model_dump(exclude={"customer_id", "profile"}))
+        found.append((await shop.state(SHOP, customer)).model_dump(exclude={"customer_id", "profile"}))
     assert all(state == found[0] for state in found)
     steps = await shop.steps()
     assert len(steps) == 3 * len(found)
@@ -60,14 +54,14 @@ async def test_any_order_of_events_and_batches_gives_the_same_state_and_steps(sh
 
 async def test_a_duplicate_changes_nothing(shop: Bench) -> None:
     await shop.feed(order(), profile(SHOP, "c-1"))
-    state, steps = await _state(shop), await shop.steps()
+    state, steps = await shop.state(SHOP), await shop.steps()
     await shop.feed(order(), order(), profile(SHOP, "c-1"))
-    assert (await _state(shop), await shop.steps()) == (state, steps)
+    assert (await shop.state(SHOP), await shop.steps()) == (state, steps)
 
 
 async def test_history_and_test_orders_are_known_and_start_nothing(shop: Bench) -> None:
     await shop.feed(order("o-1", history=True), order("o-2", test=True))
-    assert set((await _state(shop)).orders) == {"o-1", "o-2"}
+    assert set((await shop.state(SHOP)).orders) == {"o-1", "o-2"}
     assert await shop.steps() == []
 
 
@@ -85,10 +79,10 @@ async def test_a_cancelled_order_keeps_its_steps_so_that_each_skip_is_on_record(
 async def test_a_tombstone_takes_the_contact_and_leaves_what_was_bought(shop: Bench) -> None:
     await shop.feed(order(), profile(SHOP, "c-1"))
     await shop.feed(tombstone(CUSTOMERS, SHOP, "c-1"))
-    state = await _state(shop)
+    state = await shop.state(SHOP)
     assert state.profile is None
     assert "o-1" in state.orders
-    text = (await shop.pool.fetchrow(queries.state, SHOP, "c-1"))["state"]
+    text = await shop.pool.fetchval(queries.state, SHOP, "c-1")
     assert "example.com" not in text
     assert "+1" not in text
 

@@ -15,7 +15,7 @@ from aiokafka.partitioner import murmur2
 
 from services.scheduler import store
 from services.scheduler.deciding import Decider
-from services.scheduler.domain import Journey
+from services.scheduler.domain import CustomerState, Journey
 from services.scheduler.intake import TOPICS, Intake
 from services.scheduler.poller import Poller
 from services.scheduler.views import Views
@@ -48,7 +48,7 @@ class MovedClock(SystemClock):
 
 
 def journey(shop: str, **changes: Any) -> Journey:  # noqa: ANN401  any part of a journey
-    """Two e-mails after the order, one SMS after a delivery; nothing held out; at most two messages a week."""
+    """E-mails 45 minutes and 4 hours after the order, a text a day after delivery; nobody is held out."""
     text: dict[str, Any] = {
         "id": f"{shop}-routine",
         "shop": shop,
@@ -65,8 +65,9 @@ def journey(shop: str, **changes: Any) -> Journey:  # noqa: ANN401  any part of 
     return Journey.model_validate(text | changes)
 
 
-def _step(name: str, channel: str, after: str, delay: str, **more: Any) -> dict[str, Any]:  # noqa: ANN401  as above
-    return {"id": name, "channel": channel, "template": f"routine/{name}", "after": after, "delay": delay} | more
+def _step(name: str, channel: str, after: str, delay: str, **more: object) -> dict[str, Any]:
+    step = {"id": name, "channel": channel, "template": f"routine/{name}", "after": after, "delay": delay}
+    return step | more
 
 
 def envelope(shop: str, customer: str | None, at: datetime) -> dict[str, Any]:
@@ -75,13 +76,18 @@ def envelope(shop: str, customer: str | None, at: datetime) -> dict[str, Any]:
 
 
 def profile(
-    shop: str, customer: str, *, version: int = 1, at: datetime = START - timedelta(days=30), consent: bool = True
+    shop: str,
+    customer: str,
+    *,
+    version: int = 1,
+    at: datetime = START - timedelta(days=30),
+    consent: bool = True,
 ) -> events.CustomerRecorded:
     """Someone who may be reached on both channels, or on neither."""
     given = events.Consent(granted=consent, changed_at=at, source="checkout")
     data = events.Customer(
-        version=version, email=f"{customer}@example.com", phone="+12025550142", first_name="Ada", time_zone="UTC",
-        country="US", region="NY", consent={Channel.EMAIL: given, Channel.SMS: given},
+        version=version, email=f"{customer}@example.com", phone="+12025550142", first_name="Ada",
+        time_zone="UTC", country="US", region="NY", consent={Channel.EMAIL: given, Channel.SMS: given},
     )  # fmt: skip
     return events.CustomerRecorded(**envelope(shop, customer, at), data=data)
 
@@ -111,16 +117,17 @@ def tombstone(topic: Topic, shop: str, subject: str) -> Admitted:
 
 def partition_of(key: bytes) -> int:
     """Return the partition of a key, as every producer of ours chooses it."""
-    return (murmur2(key) & 0x7FFFFFFF) % PARTITIONS
+    return (int(murmur2(key)) & 0x7FFFFFFF) % PARTITIONS
 
 
-def shelf(shop: str, bought: str = "cleanser", goes_with: Sequence[str] = ("toner", "serum", "cream")) -> Views:
+def shelf(shop: str, bought: str = "cleanser", goes_with: Sequence[str] = ("toner", "serum")) -> Views:
     """Views of a shop that sells these products, with evidence that the others go with the one bought."""
     views = Views()
     for each in (bought, *goes_with):
         product = events.Product(
-            product_id=each, updated_at=START, name=each.title(), category="skin", price=Decimal(5), currency="USD"
-        )
+            product_id=each, updated_at=START, name=each.title(), category="skin", price=Decimal(5),
+            currency="USD",
+        )  # fmt: skip
         record = Record(CATALOG.name, 0, 0, ids.partition_key(shop, each), b"")
         views.take(record, events.ProductRecorded(**envelope(shop, None, START), data=product))
     candidates = tuple(
@@ -145,18 +152,30 @@ class Bench:
 
     def poller(self) -> Poller:
         """Return a new poller, as a further process would have one."""
-        return Poller(self.pool, Decider(self.journeys, self.views, ContactHours.load()), self.settings, self.clock)
+        decider = Decider(self.journeys, self.views, ContactHours.load())
+        return Poller(self.pool, decider, self.settings, self.clock)
 
     async def feed(self, *news: Event | Admitted) -> None:
         """Let the intake have a batch."""
         batch = [each if isinstance(each, Admitted) else admitted(each) for each in news]
         async with self.pool.acquire() as connection, connection.transaction():
-            await Intake(self.journeys.values()).handle(connection, batch)
+            await Intake(self.journeys.values(), self.clock).handle(connection, batch)
 
-    async def fresh(self, partitions: Iterable[int] = range(PARTITIONS), *, ago: timedelta = timedelta()) -> None:
+    async def fresh(
+        self, partitions: Iterable[int] = range(PARTITIONS), *, ago: timedelta = timedelta()
+    ) -> None:
         """Say that every subscribed topic was read to its end in these partitions, so long ago."""
-        rows = [(topic.name, partition, self.clock.machine() - ago) for topic in TOPICS for partition in partitions]
+        seen_at = self.clock.machine() - ago
+        rows = [(topic.name, partition, seen_at) for topic in TOPICS for partition in partitions]
         await self.pool.executemany(queries.set_position, rows)
+
+    async def forget(self, topic: str) -> None:
+        """Forget that a topic was ever read."""
+        await self.pool.execute(queries.forget_topic, topic)
+
+    async def behind(self, topic: str, span: timedelta) -> None:
+        """Say that a topic has been behind its end for a while."""
+        await self.pool.execute(queries.set_behind, topic, self.clock.machine() - span)
 
     async def poll(self, now: datetime | None = None) -> int:
         """Decide everything due by `now`; returns how many customers were claimed."""
@@ -169,6 +188,11 @@ class Bench:
         """Return the data of the events that wait in the outbox for a topic, in order."""
         rows = await self.pool.fetch(queries.outbox_of, topic.name)
         return [orjson.loads(row["value"])["data"] for row in rows]
+
+    async def state(self, shop: str, customer: str = "c-1") -> CustomerState:
+        """Return a customer's stored facts."""
+        text = await self.pool.fetchval(queries.state, shop, customer)
+        return CustomerState.model_validate_json(text)
 
     async def steps(self) -> list[dict[str, Any]]:
         """Return the stored due steps, by the time of their next decision."""

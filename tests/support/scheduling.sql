@@ -3,6 +3,12 @@ INSERT INTO positions (topic, partition_number, position, log_end, observed_at, 
 VALUES ($1, $2, 5, 5, $3, gen_random_uuid())
 ON CONFLICT (topic, partition_number) DO UPDATE SET observed_at = excluded.observed_at, behind_since = NULL;
 
+-- name: forget_topic
+DELETE FROM positions WHERE topic = $1;
+
+-- name: set_behind
+UPDATE positions SET behind_since = $2 WHERE topic = $1;
+
 -- name: outbox_of
 SELECT value FROM outbox WHERE topic = $1 ORDER BY id;
 
@@ -10,4 +16,4 @@ SELECT value FROM outbox WHERE topic = $1 ORDER BY id;
 SELECT * FROM due_steps ORDER BY next_at, message_id;
 
 -- name: state
-SELECT state, partition_number FROM customers WHERE shop_id = $1 AND customer_id = $2;
+SELECT state FROM customers WHERE shop_id = $1 AND customer_id = $2;
