@@ -25,7 +25,7 @@ def _utc(value: datetime) -> datetime:
 
 
 Identifier = Annotated[
-    str, BeforeValidator(_exact_id), StringConstraints(min_length=1, max_length=200, pattern=r"^[^|\x00-\x1f]+$")
+    str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^|\x00-\x1f]+$"), BeforeValidator(_exact_id)
 ]
 ShopIdentifier = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
 Currency = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]

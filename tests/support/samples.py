@@ -175,3 +175,135 @@ def engagement(  # noqa: PLR0913  as above
 def key_of(event: Event) -> bytes:
     """The record key of a customer's event."""
     return ids.partition_key(event.shopid, event.customerid or "")
+
+
+def shipment() -> events.ShipmentRecorded:
+    """Deliver the order."""
+    data = events.Shipment(
+        shipment_id="s-1",
+        order_id="o-1",
+        status=events.ShipmentStatus.DELIVERED,
+        occurred_at=START + timedelta(days=2),
+    )
+    return events.ShipmentRecorded(
+        **_envelope("shipment", "s-1", data.occurred_at, SHOP, CUSTOMER), data=data
+    )
+
+
+def customer() -> events.CustomerRecorded:
+    """Somebody with both channels, one of them with consent."""
+    data = events.Customer(
+        version=3,
+        email="ada@example.com",
+        phone="+15555550101",
+        first_name="Ada",
+        time_zone="America/Chicago",
+        country="US",
+        region="IL",
+        consent={Channel.EMAIL: events.Consent(granted=True, changed_at=START, source="checkout")},
+    )
+    return events.CustomerRecorded(**_envelope("customer", CUSTOMER, START, SHOP, CUSTOMER), data=data)
+
+
+def cart() -> events.CartRecorded:
+    """Fill a cart."""
+    data = events.Cart(
+        cart_id="k-1",
+        updated_at=START,
+        currency="USD",
+        total=Decimal("9.90"),
+        products=("toner",),
+        order_id=None,
+    )
+    return events.CartRecorded(**_envelope("cart", "k-1", START, SHOP, CUSTOMER), data=data)
+
+
+def product() -> events.ProductRecorded:
+    """Add a product to the catalogue."""
+    data = events.Product(
+        product_id="toner",
+        updated_at=START,
+        name="Toner",
+        category="skin",
+        price=Decimal("9.90"),
+        currency="USD",
+        url="https://shop.example.com/toner",
+    )
+    return events.ProductRecorded(**_envelope("product", "toner", START, SHOP, None), data=data)
+
+
+def inbound_order() -> events.InboundOrderRecorded:
+    """Send a guest's order, as a shop does."""
+    guest = events.GuestContact(email="guest@example.com", email_consent=True)
+    data = events.InboundOrder(**order().data.model_dump(), guest=guest)
+    return events.InboundOrderRecorded(**_envelope("order", "inbound", START, SHOP, None), data=data)
+
+
+def _derived() -> tuple[Event, ...]:
+    toner = events.Candidate(product_id="toner", score=0.31, support=140, relation="pair", reliable=True)
+    delta = events.BasketDelta(
+        origin=events.Origin(topic="orders", partition=0, offset=4),
+        product_id="cleanser",
+        bucket=733,
+        orders=1,
+        pairs={"toner": 1},
+    )
+    made: list[tuple[type[Event], events.BasketDelta | events.PairCounts | events.Complements]] = [
+        (events.BasketDeltaEmitted, delta),
+        (events.PairCountsUpdated, events.PairCounts(product_id="cleanser", orders=9, pairs={"toner": 4})),
+        (
+            events.ComplementsUpdated,
+            events.Complements(product_id="cleanser", version=4, candidates=(toner,)),
+        ),
+    ]
+    return tuple(
+        kind(**_envelope(kind.type_name(), "cleanser", START, SHOP, None), data=data) for kind, data in made
+    )
+
+
+def message() -> events.MessageRequested:
+    """Ask for an e-mail."""
+    decided = decision().data
+    data = events.Message(
+        message_id=decided.message_id,
+        decision_id=decided.decision_id,
+        channel=Channel.EMAIL,
+        recipient="ada@example.com",
+        journey="routine",
+        step="pair",
+        template="pair",
+        locale="en-US",
+        context={"first_name": "Ada", "products": [{"name": "Toner"}]},
+        created_at=START,
+        valid_until=START + timedelta(days=1),
+    )
+    return events.MessageRequested(**_envelope("message", "pair", START, SHOP, CUSTOMER), data=data)
+
+
+def control() -> events.ControlSet:
+    """Pause a channel."""
+    data = events.Control(
+        action="pause", channel=Channel.SMS, set_at=START, set_by="an operator", why="a drill"
+    )
+    return events.ControlSet(**_envelope("control", "sms", START, SHOP, None), data=data)
+
+
+def every() -> tuple[Event, ...]:
+    """One event of each model that travels."""
+    told = engagement(occurrence("pair"))
+    skipped = decision("sms", Verdict.SKIP, Reason.CAPPED)
+    return (
+        order(),
+        inbound_order(),
+        shipment(),
+        returned(),
+        customer(),
+        cart(),
+        product(),
+        told,
+        decision(),
+        skipped,
+        message(),
+        control(),
+        *_derived(),
+    )
