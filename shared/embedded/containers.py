@@ -23,7 +23,7 @@ def _kafka_image() -> str:
 def reason_against(*, kafka: bool, postgres: bool) -> str | None:
     """Why containers of what is asked for cannot be used here, or None if they can.
 
-    Answers within two seconds where none does; pulls missing images, giving up when two minutes bring nothing.
+    Answers within two seconds where no engine does. Pulls missing images, for two minutes without progress.
     """
     host = os.environ.get("DOCKER_HOST", _DEFAULT_HOST)
     if not host.startswith("unix://"):
@@ -97,7 +97,8 @@ class _Container:
                 # Loopback only: neither server asks for a password.
                 ports: dict[str, Any] = container.ports
                 ports[f"{self._port}/tcp"] = ("127.0.0.1", self._host_port)
-                self._container = container.start()
+                self._container = container
+                container.start()
             else:
                 self._container.get_wrapped_container().start()
             ready.wait_until_ready(self._container)
@@ -145,6 +146,8 @@ class ContainerKafka(_Container):
             "KAFKA_TRANSACTION_STATE_LOG_MIN_ISR": "1",
             "KAFKA_GROUP_INITIAL_REBALANCE_DELAY_MS": "0",
             "KAFKA_GROUP_MIN_SESSION_TIMEOUT_MS": "1000",
+            "KAFKA_BROKER_SESSION_TIMEOUT_MS": "2000",
+            "KAFKA_BROKER_HEARTBEAT_INTERVAL_MS": "400",
         }
 
     def _ready(self) -> list[str]:

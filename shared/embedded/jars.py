@@ -19,6 +19,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 from shared.errors import InfrastructureError
 
 JARS_VARIABLE = "ORDERWAKE_KAFKA_JARS"
+LOCK = Path(__file__).with_name("kafka-jars.txt")
 _DOWNLOADS = 8
 _TRIES = 3
 _ANSWER_SECONDS = 10
@@ -47,7 +48,7 @@ class Jar:
 def locked() -> list[Jar]:
     """Every jar that the broker needs; a line of the file is `group:artifact:version sha256 bytes`."""
     jars = []
-    for line in Path(__file__).with_name("kafka-jars.txt").read_text().splitlines():
+    for line in LOCK.read_text().splitlines():
         coordinate, sha256, size = line.split()
         group, artifact, version = coordinate.split(":")
         jars.append(Jar(group, artifact, version, sha256, int(size)))
@@ -151,14 +152,14 @@ def _resolve(jar: Jar, repository: Path) -> Path:
     except ImportError as absent:
         message = "jgo is not installed: pip install 'orderwake[embedded]', or set KAFKA_BOOTSTRAP_SERVERS"
         raise InfrastructureError(message) from absent
-    context = MavenContext(repo_cache=repository, remote_repos=_repositories(), timeout=_ANSWER_SECONDS)
+    context = MavenContext(repo_cache=repository, remote_repos=repositories(), timeout=_ANSWER_SECONDS)
     leftover = context.project(jar.group, jar.artifact).at_version(jar.version).artifact()
     if leftover.cached_path is not None:
         leftover.cached_path.unlink(missing_ok=True)
     return Path(leftover.resolve())
 
 
-def _repositories() -> dict[str, str]:
+def repositories() -> dict[str, str]:
     """Where this machine gets artifacts: a mirror in Maven's settings, jgo's settings, or its default."""
     from jgo.config import GlobalSettings  # noqa: PLC0415  as above
     from jgo.constants import MAVEN_CENTRAL_URL  # noqa: PLC0415  as above

@@ -210,7 +210,7 @@ async def test_the_foreground_command_prints_where_they_are_and_ends_in_order(
 def test_without_a_cache_and_offline_the_error_says_what_to_do(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(jars, "_repositories", lambda: {"central": "http://127.0.0.1:9"})
+    monkeypatch.setattr(jars, "repositories", lambda: {"central": "http://127.0.0.1:9"})
     with pytest.raises(InfrastructureError) as refused:
         jars.kafka_jars({"XDG_CACHE_HOME": str(tmp_path)})
     assert "is not in the cache" in str(refused.value)
@@ -243,7 +243,7 @@ def test_a_mirror_in_maven_s_settings_is_used(tmp_path: Path, monkeypatch: pytes
         "</mirrors></settings>"
     )
     monkeypatch.setattr(Path, "home", lambda: tmp_path)
-    assert jars._repositories() == {"central": "http://mirror.example/m"}  # noqa: SLF001  no public door
+    assert jars.repositories() == {"central": "http://mirror.example/m"}
 
 
 @pytest.mark.parametrize(
