@@ -87,9 +87,9 @@ def asyncapi() -> dict[str, Any]:
             "title": "Orderwake",
             "version": VERSION,
             "description": (
-                "Topics of Orderwake. Records are CloudEvents 1.0 in structured JSON mode; upstream teams "
-                "write to inbound.* only. Refused records go to <topic>.dead-letters with the reason in their "
-                "headers."
+                "Topics of Orderwake. Records are CloudEvents 1.0 in structured JSON mode; upstream "
+                "teams write to inbound.* only. Refused records go to <topic>.dead-letters with the reason in "
+                "their headers."
             ),
         },
         "defaultContentType": CONTENT_TYPE,
