@@ -41,7 +41,12 @@ async def build(settings: Settings, clock: Clock) -> AsyncIterator[Running]:
         await publish.publish(pool, journeys.values(), clock.machine())
         guard = Guard(SERVICE, producer, settings.dead_letter_limit, settings.dead_letter_window)
         consumer = PositionedConsumer(
-            service=SERVICE, topics=TOPICS, pool=pool, settings=settings, clock=clock, guard=guard,
+            service=SERVICE,
+            topics=TOPICS,
+            pool=pool,
+            settings=settings,
+            clock=clock,
+            guard=guard,
             handle=Intake(journeys.values(), clock).handle,
         )
         follower = Follower(settings, FOLLOWED, views.take)

@@ -59,11 +59,13 @@ class Status:
             verdicts[verdict] += count
             if reason:
                 reasons.setdefault(verdict, {})[reason] = count
-        return web.json_response({
-            "business_time": self._clock.business().isoformat(),
-            **steps,
-            "decided": verdicts,
-            "reasons": reasons,
-            "outbox": outbox,
-            "fresh_partitions": sorted(fresh),
-        })
+        return web.json_response(
+            {
+                "business_time": self._clock.business().isoformat(),
+                **steps,
+                "decided": verdicts,
+                "reasons": reasons,
+                "outbox": outbox,
+                "fresh_partitions": sorted(fresh),
+            }
+        )

@@ -190,9 +190,15 @@ def _throw(shop: Bench, action: str, scope: dict[str, str]) -> None:
     shop.views.take(Record(CONTROLS.name, 0, 0, b"scope", event.encode()), event)
 
 
+async def _crowd(shop: Bench, size: int) -> list[str]:
+    customers = [f"c-{number}" for number in range(size)]
+    await shop.feed(*(profile(SHOP, each) for each in customers))
+    await shop.feed(*(order(customer=each) for each in customers))
+    return customers
+
+
 async def test_several_deciders_share_the_work_and_decide_each_step_once(shop: Bench) -> None:
-    customers = [f"c-{number}" for number in range(200)]
-    await shop.feed(*(profile(SHOP, each) for each in customers), *(order(customer=each) for each in customers))
+    customers = await _crowd(shop, 200)
 
     async def drain(poller: Poller) -> None:
         while await poller.run_once(START + 5 * HOUR):
@@ -206,8 +212,7 @@ async def test_several_deciders_share_the_work_and_decide_each_step_once(shop: B
 
 
 async def test_intake_and_deciders_at_once_neither_block_nor_lose(shop: Bench) -> None:
-    customers = [f"c-{number}" for number in range(60)]
-    await shop.feed(*(profile(SHOP, each) for each in customers), *(order(customer=each) for each in customers))
+    customers = await _crowd(shop, 60)
 
     async def deliver() -> None:
         for start in range(0, len(customers), 7):

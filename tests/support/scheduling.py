@@ -47,7 +47,7 @@ class MovedClock(SystemClock):
         return self.now
 
 
-def journey(shop: str, **changes: Any) -> Journey:  # noqa: ANN401  any part of a journey
+def journey_text(shop: str, **changes: object) -> dict[str, Any]:
     """E-mails 45 minutes and 4 hours after the order, a text a day after delivery; nobody is held out."""
     text: dict[str, Any] = {
         "id": f"{shop}-routine",
@@ -55,19 +55,25 @@ def journey(shop: str, **changes: Any) -> Journey:  # noqa: ANN401  any part of 
         "shop_name": "A Shop",
         "time_zone": "UTC",
         "steps": [
-            _step("pair", "email", "order", "45m", offer={"from": ["complements"]}),
-            _step("second", "email", "order", "4h", offer={"from": ["complements"]}, priority=60),
-            _step("check", "sms", "delivery", "1d", asks=["happy", "unhappy"]),
+            step("pair", "email", "order", "45m", offer={"from": ["complements"]}),
+            step("second", "email", "order", "4h", offer={"from": ["complements"]}, priority=60),
+            step("check", "sms", "delivery", "1d", asks=["happy", "unhappy"]),
         ],
         "caps": [{"count": 2, "per": "7d"}],
         "holdout": {"share": 0},
     }
-    return Journey.model_validate(text | changes)
+    return text | changes
 
 
-def _step(name: str, channel: str, after: str, delay: str, **more: object) -> dict[str, Any]:
-    step = {"id": name, "channel": channel, "template": f"routine/{name}", "after": after, "delay": delay}
-    return step | more
+def journey(shop: str, **changes: object) -> Journey:
+    """Return the journey of that text."""
+    return Journey.model_validate(journey_text(shop, **changes))
+
+
+def step(name: str, channel: str, after: str, delay: str, **more: object) -> dict[str, Any]:
+    """Return the text of a step."""
+    text = {"id": name, "channel": channel, "template": f"routine/{name}", "after": after, "delay": delay}
+    return text | more
 
 
 def envelope(shop: str, customer: str | None, at: datetime) -> dict[str, Any]:

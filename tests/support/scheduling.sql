@@ -17,3 +17,6 @@ SELECT * FROM due_steps ORDER BY next_at, message_id;
 
 -- name: state
 SELECT state FROM customers WHERE shop_id = $1 AND customer_id = $2;
+
+-- name: decided
+SELECT coalesce(sum(decisions), 0)::bigint FROM scheduler.tallies WHERE verdict <> 'defer';
