@@ -5,7 +5,7 @@ import hashlib
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,7 +80,7 @@ def kafka_jars(environ: Mapping[str, str]) -> Path:
     folder = cache_folder(environ) / f"kafka-{kafka_version()}"
     if not folder.exists():
         folder.parent.mkdir(parents=True, exist_ok=True)
-        with _only_one(folder.with_suffix(".lock")):
+        with _only_one(folder.with_name(f"{folder.name}.lock")):
             if not folder.exists():
                 _download(folder)
     return folder
@@ -108,14 +108,14 @@ def _only_one(lock: Path) -> Iterator[None]:
 
 
 def _download(folder: Path) -> None:
-    partial = folder.with_suffix(".partial")
+    partial = folder.with_name(f"{folder.name}.partial")
     partial.mkdir(parents=True, exist_ok=True)
     jars = locked()
     pool = ThreadPoolExecutor(_DOWNLOADS)
     try:
         with _progress(sum(jar.size for jar in jars)) as done:
-            for size in pool.map(lambda jar: _fetch(jar, partial), jars):
-                done(size)
+            for one in as_completed([pool.submit(_fetch, jar, partial) for jar in jars]):
+                done(one.result())
     finally:
         pool.shutdown(cancel_futures=True)
     shutil.rmtree(partial / "repository", ignore_errors=True)
