@@ -53,8 +53,8 @@ class ContactHours:
     """Permitted hours for marketing texts, by place.
 
     Whoever may be in several places or zones is texted only when all of them permit it. Regions count for the
-    United States; people elsewhere get the default hours in their zone; people without known zone or state get the
-    hours for unknown places.
+    United States; people elsewhere get the default hours in their zone; without zone and state it is the hours
+    for unknown places.
     """
 
     def __init__(self, data: dict[str, Any]) -> None:
