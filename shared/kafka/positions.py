@@ -57,6 +57,7 @@ class PositionedConsumer(ConsumerRebalanceListener):  # type: ignore[misc]  # ai
         self._handle = handle
         self._owner = uuid4()
         self._turn = asyncio.Lock()
+        self._assignment = 0
         self._positions: dict[TopicPartition, int] = {}
         self._log_ends: dict[TopicPartition, int] = {}
         self._observed = float("-inf")
@@ -113,26 +114,37 @@ class PositionedConsumer(ConsumerRebalanceListener):  # type: ignore[misc]  # ai
 
     async def on_partitions_assigned(self, assigned: Sequence[TopicPartition]) -> None:
         """Take ownership of the partitions' rows and seek to the positions they hold."""
+        consumer = self._consumer
         async with self._turn:
-            if not assigned or self._consumer is None:
+            if not assigned or consumer is None:
                 return
-            starts = await self._consumer.beginning_offsets(list(assigned))
+            starts = await consumer.beginning_offsets(list(assigned))
             names, numbers = [tp.topic for tp in assigned], [tp.partition for tp in assigned]
             for row in await self._pool.fetch(queries.claim, names, numbers, self._owner):
                 tp = TopicPartition(row["topic"], row["partition_number"])
                 self._positions[tp] = max(row["position"], starts[tp])
-                self._consumer.seek(tp, self._positions[tp])
+                consumer.seek(tp, self._positions[tp])
+            self._assignment += 1
             self._observed = float("-inf")
 
     async def _step(self, consumer: AIOKafkaConsumer) -> None:
+        # getmany waits out a rebalance, which waits for our turn: it must not be called while holding it.
+        before = self._assignment
+        fetched = await consumer.getmany(timeout_ms=_POLL_MS, max_records=self._settings.batch_records)
         async with self._turn:
-            fetched = await consumer.getmany(timeout_ms=_POLL_MS, max_records=self._settings.batch_records)
+            if before != self._assignment:
+                self._seek_again(consumer)
+                return
             mine = {tp: records for tp, records in fetched.items() if tp in self._positions}
             if mine:
                 await self._process(consumer, mine)
-            # Also under steady load: other partitions may be silent, and silence means stale.
-            if self._positions and self._clock.monotonic() - self._observed > HEARTBEAT_SECONDS:
+            elif self._positions and self._clock.monotonic() - self._observed > HEARTBEAT_SECONDS:
                 await self._observe(consumer)
+
+    def _seek_again(self, consumer: AIOKafkaConsumer) -> None:
+        """Drop what was fetched while partitions were assigned: it may stem from before our seek."""
+        for tp, position in self._positions.items():
+            consumer.seek(tp, position)
 
     async def _process(self, consumer: AIOKafkaConsumer, fetched: Mapping[TopicPartition, Sequence[Any]]) -> None:
         started = self._clock.monotonic()
@@ -154,7 +166,8 @@ class PositionedConsumer(ConsumerRebalanceListener):  # type: ignore[misc]  # ai
         async with self._pool.acquire() as connection:
             await self._advance(connection, dict(self._positions))
         self._observed = self._clock.monotonic()
-        await consumer.commit({tp: position for tp, position in self._positions.items() if position})
+        if read := {tp: position for tp, position in self._positions.items() if position}:
+            await consumer.commit(read)
         for tp, position in self._positions.items():
             metrics.CONSUMER_LAG.labels(tp.topic, tp.partition).set(self._log_ends[tp] - position)
 
