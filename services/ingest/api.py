@@ -1,7 +1,7 @@
 """HTTP: `POST /v1/events` takes events, `GET /v1/status` tells what became of them.
 
-A 202 means that Kafka has every event of the request. Any other status means: send it again, whole, when the fault is
-mended or after Retry-After; ids make that safe.
+A 202 means that Kafka has every event of the request. Any other status means: send it again, whole, when the
+fault is mended or after Retry-After; ids make that safe.
 """
 
 from dataclasses import asdict
@@ -36,7 +36,7 @@ _AWAY = Fault(
 
 
 class Api:
-    """The routes. Events are checked here as the pipeline checks them, so that HTTP clients hear of faults at once."""
+    """The routes. Events are checked as the pipeline checks them, so that clients hear of faults at once."""
 
     def __init__(self, gate: Gate, checks: Checks, clock: Clock, pool: asyncpg.Pool) -> None:
         self._gate = gate
@@ -72,7 +72,7 @@ class Api:
         return _json(HTTPStatus.OK, status)
 
     def _checked(self, events: list[Event]) -> list[Outgoing]:
-        """The inbound records of events that pass every check. Raises Refused with the faults of all that do not."""
+        """The inbound records of the events. Raises Refused with the faults of all that fail a check."""
         now = self._clock.business()
         errors: list[tuple[int, EventError]] = []
         outgoing = []

@@ -1,4 +1,4 @@
-"""Requests to events: CloudEvents over HTTP, structured, batch and binary (HTTP protocol binding 1.0.2, section 3)."""
+"""Requests to events: CloudEvents over HTTP, structured, batch and binary (HTTP binding 1.0.2, section 3)."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -41,7 +41,7 @@ class Fault:
 
 
 class Refused(OrderwakeError):  # noqa: N818  it is an answer
-    """A request that is not accepted: HTTP status, faults, and in how many seconds to try again, if that helps."""
+    """A request not accepted: HTTP status, faults, and in how many seconds to try again, if that helps."""
 
     def __init__(self, status: int, *faults: Fault, retry_after: int | None = None) -> None:
         super().__init__(f"{status}: {', '.join(fault.reason for fault in faults)}")

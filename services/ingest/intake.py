@@ -36,7 +36,7 @@ Arrival = tuple[Record, Event]
 
 @dataclass(frozen=True, slots=True)
 class _Onward:
-    """A canonical record with the inbound one it comes from, and its version where compaction makes that matter."""
+    """A canonical record, the inbound one it comes from, and its version if its topic is compacted."""
 
     source: Record
     outgoing: Outgoing
@@ -46,8 +46,8 @@ class _Onward:
 class Intake:
     """Handles batches of `inbound.*` in the consumer's transaction.
 
-    Everything is acknowledged by Kafka before `handle` returns, so before the positions are committed: after a crash in
-    between the batch comes again, and what was published may be published twice, never not at all.
+    Everything is acknowledged by Kafka before `handle` returns, so before the positions are committed: after
+    a crash in between the batch comes again, and what was published may be so twice, never not at all.
     """
 
     def __init__(self, publisher: Publisher, guard: Guard, clock: Clock, guest_salt: bytes) -> None:
@@ -164,7 +164,7 @@ def _outgoing(record: Record, topic: str, event: Event) -> _Onward:
 
 
 async def _without_superseded(connection: Connection, onward: Sequence[_Onward]) -> list[Outgoing]:
-    """Leave out states of a compacted topic that are not newer than what is there: compaction keeps the last record."""
+    """Leave out states of a compacted topic that are no newer than what it has: compaction keeps the last."""
     versions = [
         ((one.outgoing.topic, one.outgoing.key), one.version) for one in onward if one.version is not None
     ]

@@ -15,7 +15,7 @@ class Busy(OrderwakeError):  # noqa: N818  it names the state found
 
 
 class KafkaAway(OrderwakeError):  # noqa: N818  it names the state found
-    """Kafka did not acknowledge in time. The events may still arrive: sending them again is safe, ids are the same."""
+    """Kafka did not acknowledge in time. The events may still arrive; sending them again is safe."""
 
 
 class Publisher:
@@ -29,7 +29,7 @@ class Publisher:
         self.broken: InfrastructureError | None = None
 
     async def publish(self, outgoing: Sequence[Outgoing]) -> None:
-        """Return when the broker has all. Raises KafkaError, or InfrastructureError if only a restart helps."""
+        """Return when the broker has all. Raises KafkaError; InfrastructureError if only a restart helps."""
         try:
             sent = [await self._producer.send(one.topic, one.value, one.key) for one in outgoing]
             if sent:
@@ -42,7 +42,7 @@ class Publisher:
 
 
 class Gate:
-    """Lets events of requests through to Kafka, at most `limit` at a time, each waiting at most `ack_seconds`."""
+    """Lets events of requests through to Kafka: at most `limit` at a time, each for at most `ack_seconds`."""
 
     def __init__(self, publisher: Publisher, limit: int, ack_seconds: float) -> None:
         self._publisher = publisher

@@ -1,4 +1,7 @@
-"""Ingest's PostgreSQL: ids seen, owners of orders, parked records, newest versions. Every method takes the caller's transaction."""
+"""Ingest's PostgreSQL: ids seen, owners of orders, parked records, newest versions.
+
+Every function works in the caller's transaction.
+"""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -29,7 +32,7 @@ class Parked:
 
 
 async def note_seen(connection: Connection, identities: Collection[UUID], seen_at: datetime) -> set[UUID]:
-    """Remember events; returns those that were not known. Waits for another worker that is taking one of them."""
+    """Remember events; returns those not known before. Waits for a worker that is just taking one of them."""
     return {row["identity"] for row in await connection.fetch(queries.note_seen, list(identities), seen_at)}
 
 

@@ -1,4 +1,4 @@
-"""What time does in ingest: releases what a race left parked, gives up on orders that never came, forgets old ids."""
+"""What time does: releases what a race left parked, gives up on orders that never came, forgets old ids."""
 
 import asyncio
 from datetime import timedelta
@@ -70,7 +70,7 @@ class Sweep:
         return len(parked)
 
     async def _give_up(self) -> int:
-        """Dead letters, but past the guard's limit: a warehouse ahead of its shop is no bad deploy of ours."""
+        """Dead letters past the guard's limit, for a warehouse ahead of its shop is no bad deploy of ours."""
         async with self._pool.acquire() as connection, connection.transaction():
             since = self._clock.business() - self._park_for
             overdue = await store.take_parked_before(connection, since, _BATCH)

@@ -45,6 +45,8 @@ def refusal_of(error: ValidationError, types: Sequence[type[Event]]) -> EventErr
     first = next((one for one in found if one["loc"][-1:] == ("type",)), found[0])
     names = {kind.type_name() for kind in types}
     path = ".".join(str(part) for part in first["loc"] if part not in names)
+    if first["type"].startswith("union_tag"):
+        path = "type"
     return EventError(_reason(first, path), first["msg"], path)
 
 

@@ -9,8 +9,8 @@ from shared.events import Event, InboundOrderRecorded, Order, OrderRecorded, Pro
 def canonical(event: Event, customer: str | None, recorded_at: datetime) -> Event:
     """The event as it goes onto its canonical topic.
 
-    Same id, source and type; customer and `recordedat` filled in; `correlationid` is the event's own id where none came.
-    A guest's contact stays behind, and so does `subject`, which is free text and could hold an address.
+    Same id, source and type; customer and `recordedat` filled in; `correlationid` is the event's own id where
+    none came. A guest's contact stays behind, and so does `subject`: free text, which could hold an address.
     """
     kind, data = type(event), event.data
     if isinstance(event, InboundOrderRecorded):
