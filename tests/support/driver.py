@@ -11,6 +11,7 @@ from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.errors import GroupCoordinatorNotAvailableError, NotCoordinatorForGroupError
 
 from shared.kafka.faust import BatchApp, Output, Tables, batch_agent, make_app, run
 from shared.kafka.faust.stores import Kind
@@ -78,8 +79,8 @@ async def produce(
 ) -> None:
     """Write records in order and wait for them all. `options` are aiokafka's."""
     producer = make_producer(bootstrap, **options)
-    await producer.start()
     try:
+        await producer.start()
         waiting = [await producer.send(topic, value, key=key) for key, value in records]
         await asyncio.gather(*waiting)
     finally:
@@ -109,6 +110,8 @@ async def committed(bootstrap: str, names: Names) -> dict[int, int]:
     await admin.start()
     try:
         offsets = await admin.list_consumer_group_offsets(names.app_id)
+    except (GroupCoordinatorNotAvailableError, NotCoordinatorForGroupError):
+        return {}
     finally:
         await admin.close()
     return {place.partition: found.offset for place, found in offsets.items() if found.offset >= 0}

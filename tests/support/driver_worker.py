@@ -6,6 +6,8 @@ import sys
 from pathlib import Path
 from typing import cast
 
+import structlog
+
 from shared import log
 from shared.kafka.faust import run
 from shared.kafka.faust.stores import Kind
@@ -15,6 +17,7 @@ from tests.support.driver import Names, counting_app, settings_for
 async def main(bootstrap: str, prefix: str, folder: str, store: str) -> None:
     """Count until SIGTERM."""
     log.configure("counting")
+    structlog.get_logger().info("settings_read")
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     settings = settings_for(bootstrap, Path(folder))

@@ -68,5 +68,5 @@ async def _restore(
             if await consumer.position(place) >= ends[place]:
                 behind.discard(place)
                 consumer.pause(place)
-    log.info("tables_restored", partitions=len(stores), rebuilt=len(foreign))
+    log.info("tables_restored", partitions=len(stores), foreign=len(foreign))
     return foreign

@@ -120,6 +120,7 @@ class Driver:
         self.assigned, self.done = assigned, {}
         self.closing.clear()
         self.ready.set()
+        log.info("assigned", partitions=len(assigned), tables=len(wanted))
 
     async def _restore(self, wanted: set[Place], tenure: int) -> None:
         places = {TopicPartition(self.changelog(table), part): (table, part) for table, part in wanted}
