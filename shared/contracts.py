@@ -88,7 +88,7 @@ def asyncapi() -> dict[str, Any]:
             "version": VERSION,
             "description": (
                 "Topics of Orderwake. Records are CloudEvents 1.0 in structured JSON mode; upstream "
-                "teams write to inbound.* only. Refused records go to <topic>.dead-letters with the reason in "
+                "teams write to inbound.* only. Refused records go to <topic>.dead-letters, with reasons in "
                 "their headers."
             ),
         },
