@@ -78,7 +78,12 @@ class Demo:
             producer = make_producer(settings.kafka_bootstrap_servers)
             await producer.start()
             exits.push_async_callback(producer.stop)
-            made = plan.make(self.options.seed, self.options.shops, self.options.orders, say=lambda text: self._say(f"  {text}"))
+            made = plan.make(
+                self.options.seed,
+                self.options.shops,
+                self.options.orders,
+                say=lambda text: self._say(f"  {text}"),
+            )
             await self._learn(made, watch, producer)
             session = await exits.enter_async_context(aiohttp.ClientSession())
             week = await self._live(made, watch, producer, session)
@@ -91,7 +96,9 @@ class Demo:
         self.console.print(text, highlight=False)
 
     async def _learn(self, made: plan.Plan, watch: Observer, producer: Any) -> None:  # noqa: ANN401  aiokafka ships no types
-        self._say("[bold]Learn[/bold]: two months of history teach and start nothing; four recent weeks may start journeys")
+        self._say(
+            "[bold]Learn[/bold]: two months of history teach and start nothing; four recent weeks may start journeys"
+        )
         with _progress(self.console) as progress:
             await self._import(progress, "catalogue and customers", made.reference, producer)
             await self._import(progress, "history", made.history, producer)
@@ -118,7 +125,9 @@ class Demo:
         await watch.settle(services, _LEARN_SECONDS, look)
         progress.update(task, completed=progress.tasks[task].total)
 
-    async def _live(self, made: plan.Plan, watch: Observer, producer: Any, session: aiohttp.ClientSession) -> Week:  # noqa: ANN401  as above
+    async def _live(
+        self, made: plan.Plan, watch: Observer, producer: Any, session: aiohttp.ClientSession
+    ) -> Week:  # noqa: ANN401  as above
         self._say(
             f"[bold]Live[/bold]: {plan.LIVE_DAYS} days of {len(self.options.shops)} shops, "
             f"{made.live_orders:,} orders, 1 s = {self.options.speed / 3600:g} h"
@@ -160,24 +169,32 @@ class Demo:
         ledger = dispatcher.get("ledger", {})
         return {
             "overdue steps": int(scheduler.get("overdue", 1)),
-            "messages on their way": sum(int(ledger.get(state, 0)) for state in ("intended", "claimed", "handed_over")),
+            "messages on their way": sum(
+                int(ledger.get(state, 0)) for state in ("intended", "claimed", "handed_over")
+            ),
         }
 
     def _finish(self, summary: dict[str, Any], problems: tuple[str, ...]) -> None:
         for name, value in summary.items():
-            self._say(f"  {name:<13} {value if not isinstance(value, dict) else ', '.join(f'{k} {v:,}' for k, v in value.items())}")
+            self._say(
+                f"  {name:<13} {value if not isinstance(value, dict) else ', '.join(f'{k} {v:,}' for k, v in value.items())}"
+            )
         if self.options.summary:
             self.options.summary.write_bytes(orjson.dumps(summary, option=orjson.OPT_INDENT_2) + b"\n")
             self._say(f"  written to {self.options.summary}")
         for problem in problems:
             self._say(f"[red]  does not hold: {problem}[/red]")
         if not problems:
-            self._say("[green]Both sums hold: every due step has its verdict, every message sent is accounted for.[/green]")
+            self._say(
+                "[green]Both sums hold: every due step has its verdict, every message sent is accounted for.[/green]"
+            )
 
     async def _keep(self) -> None:
         self._say("[bold]Kept running[/bold]; Ctrl-C stops everything")
         for name in SERVICES:
-            self._say(f"  {name:<12} {self.stack.url(name, '/v1/status')}  {self.stack.url(name, '/metrics')}")
+            self._say(
+                f"  {name:<12} {self.stack.url(name, '/v1/status')}  {self.stack.url(name, '/metrics')}"
+            )
         for name, value in self.environment.items():
             if name in ("KAFKA_BOOTSTRAP_SERVERS", "DATABASE_URL"):
                 self._say(f"  export {name}={value}")
@@ -186,7 +203,11 @@ class Demo:
 
 def _progress(console: Console) -> Progress:
     return Progress(
-        TextColumn("  {task.description:<26}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), console=console
+        TextColumn("  {task.description:<26}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        console=console,
     )
 
 
@@ -216,13 +237,19 @@ def _run(options: Options) -> bool:
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
-@click.option("--orders", default=2400, show_default=True, help="Orders in the live week, half of them the grocer's.")
-@click.option("--shop", "shops", multiple=True, type=click.Choice(plan.SHOPS), help="Only this shop; may be repeated.")
+@click.option(
+    "--orders", default=2400, show_default=True, help="Orders in the live week, half of them the grocer's."
+)
+@click.option(
+    "--shop", "shops", multiple=True, type=click.Choice(plan.SHOPS), help="Only this shop; may be repeated."
+)
 @click.option("--speed", default=3600.0, show_default=True, help="Business seconds in a second.")
 @click.option("--seed", default=1, show_default=True, help="Another seed, other people.")
 @click.option("--keep", is_flag=True, help="Leave everything running at the end and print the URLs.")
 @click.option("--summary", type=click.Path(dir_okay=False, path_type=Path), help="Write the summary as JSON.")
-def main(*, orders: int, shops: tuple[str, ...], speed: float, seed: int, keep: bool, summary: Path | None) -> None:  # noqa: PLR0913  one an option
+def main(
+    *, orders: int, shops: tuple[str, ...], speed: float, seed: int, keep: bool, summary: Path | None
+) -> None:  # noqa: PLR0913  one an option
     """Show a week of four shops through the whole of Orderwake.
 
     \b

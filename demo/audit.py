@@ -13,7 +13,14 @@ from demo.observe import Observer
 from demo.receivers import Received
 from services.scheduler.domain import CustomerState, Journey, apply, due
 from shared import topics
-from shared.events import DecisionRecorded, EngagementKind, EngagementRecorded, Event, MessageRequested, Verdict
+from shared.events import (
+    DecisionRecorded,
+    EngagementKind,
+    EngagementRecorded,
+    Event,
+    MessageRequested,
+    Verdict,
+)
 from shared.events.decisions import Decision
 from shared.kafka.records import Record
 
@@ -79,13 +86,19 @@ def sums(log: Log, journeys: list[Journey], now: datetime, received: Received, h
     past = sum(one.due_at <= now for one in occurrences)
     latest = _latest(log)
     verdicts = Counter(decision.verdict for decision in latest.values())
-    sent, skipped, ghost, deferred = (verdicts[v] for v in (Verdict.SEND, Verdict.SKIP, Verdict.GHOST, Verdict.DEFER))
+    sent, skipped, ghost, deferred = (
+        verdicts[v] for v in (Verdict.SEND, Verdict.SKIP, Verdict.GHOST, Verdict.DEFER)
+    )
     ended = {kind: {m for m, kinds in log.outcomes.items() if kind in kinds} for kind in EngagementKind}
     counted = {
         "due": past,
         "sent": dict(Counter(d.channel.value for d in latest.values() if d.verdict is Verdict.SEND)),
         "received": received.by_channel(),
-        "skipped": dict(Counter(d.reason.value for d in latest.values() if d.verdict is Verdict.SKIP and d.reason).most_common()),
+        "skipped": dict(
+            Counter(
+                d.reason.value for d in latest.values() if d.verdict is Verdict.SKIP and d.reason
+            ).most_common()
+        ),
         "deferred": deferred,
         "held": held,
         "ghost": ghost,
@@ -97,8 +110,14 @@ def sums(log: Log, journeys: list[Journey], now: datetime, received: Received, h
     }
     withheld, rejected, unknown = (counted[name] for name in ("withheld", "rejected", "unknown"))
     problems = [
-        *_unequal("due = sent + skipped + ghost + deferred + held", past, sent + skipped + ghost + deferred + held),
-        *_unequal("sent = received + withheld + rejected + unknown", sent, received.unique() + withheld + rejected + unknown),
+        *_unequal(
+            "due = sent + skipped + ghost + deferred + held", past, sent + skipped + ghost + deferred + held
+        ),
+        *_unequal(
+            "sent = received + withheld + rejected + unknown",
+            sent,
+            received.unique() + withheld + rejected + unknown,
+        ),
         *([f"{counted['duplicates']} duplicates"] if counted["duplicates"] else []),
     ]
     return Sums(counted, tuple(problems))

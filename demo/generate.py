@@ -76,7 +76,10 @@ class Shop:
 def worked_shops() -> dict[str, Shop]:
     """The three worked shops, by id."""
     loaded = yaml.safe_load(Path(__file__).with_name("shops.yaml").read_text())
-    return {shop: Shop(item["name"], _products(shop, item["products"]), item["baskets"]) for shop, item in loaded.items()}
+    return {
+        shop: Shop(item["name"], _products(shop, item["products"]), item["baskets"])
+        for shop, item in loaded.items()
+    }
 
 
 def _products(shop: str, rows: Sequence[Sequence[Any]]) -> dict[str, events.Product]:
@@ -107,7 +110,9 @@ def profile(seed: int, who: Person, number: int, at: datetime) -> Event:
     random = seeded(seed, *who.key, "profile")
     area = next(code for region, _, code in REGIONS if region == who.region)
     consent = {
-        channel: events.Consent(granted=random.random() < share, changed_at=at - timedelta(days=30), source="checkout")
+        channel: events.Consent(
+            granted=random.random() < share, changed_at=at - timedelta(days=30), source="checkout"
+        )
         for channel, share in ((events.Channel.EMAIL, 0.85), (events.Channel.SMS, 0.45))
     }
     data = events.Customer(
@@ -155,7 +160,9 @@ def placed_times(random: Random, start: datetime, days: int, count: int) -> list
     return sorted(times)
 
 
-def shop_orders(seed: int, shop: str, start: datetime, days: int, count: int, *, label: str) -> Iterator[tuple[Person, events.Order]]:  # noqa: PLR0913  a generator's own parameters
+def shop_orders(
+    seed: int, shop: str, start: datetime, days: int, count: int, *, label: str
+) -> Iterator[tuple[Person, events.Order]]:  # noqa: PLR0913  a generator's own parameters
     """Orders of a worked shop, in order of time."""
     random = seeded(seed, shop, label)
     times = placed_times(random, start, days, count)
@@ -178,7 +185,12 @@ def _order(random: Random, who: Person, order_id: str, placed_at: datetime) -> e
         product = random.choice(shop.of_category(category))
         quantity = 2 if category == first and random.random() < 0.08 else 1  # noqa: PLR2004  stated above
         lines.append(
-            events.Line(product_id=product.product_id, quantity=quantity, unit_price=product.price or Decimal(0), category=category)
+            events.Line(
+                product_id=product.product_id,
+                quantity=quantity,
+                unit_price=product.price or Decimal(0),
+                category=category,
+            )
         )
     return events.Order(
         order_id=order_id, placed_at=placed_at, test=random.random() < 0.015, currency="USD",  # noqa: PLR2004  stated above
@@ -213,7 +225,9 @@ def _delivery(random: Random, who: Person, order: events.Order) -> tuple[datetim
 
 
 def _shipment(who: Person, order: events.Order, status: events.ShipmentStatus, at: datetime) -> Event:
-    data = events.Shipment(shipment_id=f"s-{order.order_id}", order_id=order.order_id, status=status, occurred_at=at)
+    data = events.Shipment(
+        shipment_id=f"s-{order.order_id}", order_id=order.order_id, status=status, occurred_at=at
+    )
     event = _event(events.ShipmentRecorded, who, "shipment", at, data, order.order_id, status)
     return event.model_copy(update={"customerid": None})
 
@@ -221,7 +235,9 @@ def _shipment(who: Person, order: events.Order, status: events.ShipmentStatus, a
 def _return(random: Random, who: Person, order: events.Order, delivered: datetime) -> Iterator[Event]:
     lines = order.lines if random.random() < 0.5 else (random.choice(order.lines),)  # noqa: PLR2004  stated above
     at = delivered + timedelta(days=random.uniform(1, 6))
-    for version, (status, later) in enumerate(((events.ReturnStatus.REQUESTED, 0), (events.ReturnStatus.RECEIVED, 3)), 1):
+    for version, (status, later) in enumerate(
+        ((events.ReturnStatus.REQUESTED, 0), (events.ReturnStatus.RECEIVED, 3)), 1
+    ):
         moment = at + timedelta(days=later)
         data = events.Return(
             return_id=f"r-{order.order_id}", order_id=order.order_id, version=version, status=status, occurred_at=moment,
@@ -248,8 +264,15 @@ def reactions(seed: int, who: Person, message_id: str, *, asked: bool, at: datet
         yield _reaction(who, message_id, events.EngagementKind.UNSUBSCRIBED, at + timedelta(hours=1))
 
 
-def _reaction(who: Person, message_id: str, kind: events.EngagementKind, at: datetime, answer: str | None = None) -> Event:
+def _reaction(
+    who: Person, message_id: str, kind: events.EngagementKind, at: datetime, answer: str | None = None
+) -> Event:
     data = events.Engagement(
-        kind=kind, channel=events.Channel.EMAIL, occurred_at=at, message_id=message_id, answer=answer, provider="demo"
+        kind=kind,
+        channel=events.Channel.EMAIL,
+        occurred_at=at,
+        message_id=message_id,
+        answer=answer,
+        provider="demo",
     )
     return _event(events.EngagementRecorded, who, kind, at, data, message_id)

@@ -41,7 +41,9 @@ def products() -> dict[str, events.Product]:
 
 
 def _name(kind: str, size: str | None) -> str:
-    return " ".join(kind.replace("/", " ").replace(":", " ").title().split()) + (f", {size.lower().strip()}" if size else "")
+    return " ".join(kind.replace("/", " ").replace(":", " ").title().split()) + (
+        f", {size.lower().strip()}" if size else ""
+    )
 
 
 def orders(
@@ -50,8 +52,16 @@ def orders(
     """Baskets between two moments, oldest first."""
     lines = _read(
         "transactions",
-        columns=["household_id", "basket_id", "product_id", "quantity", "sales_value", "transaction_timestamp"],
-        filters=(pc.field("transaction_timestamp") >= _local(since)) & (pc.field("transaction_timestamp") < _local(until)),
+        columns=[
+            "household_id",
+            "basket_id",
+            "product_id",
+            "quantity",
+            "sales_value",
+            "transaction_timestamp",
+        ],
+        filters=(pc.field("transaction_timestamp") >= _local(since))
+        & (pc.field("transaction_timestamp") < _local(until)),
     ).sort_by([("transaction_timestamp", "ascending"), ("basket_id", "ascending")])
     for _, basket in groupby(lines.to_pylist(), key=lambda row: row["basket_id"]):
         rows = list(basket)
@@ -65,7 +75,9 @@ def _local(moment: datetime) -> datetime:
     return moment.astimezone(EASTERN).replace(tzinfo=None)
 
 
-def _order(rows: list[dict[str, Any]], catalogue: dict[str, events.Product], *, history: bool) -> events.Order | None:
+def _order(
+    rows: list[dict[str, Any]], catalogue: dict[str, events.Product], *, history: bool
+) -> events.Order | None:
     lines = tuple(
         events.Line(
             product_id=str(row["product_id"]), quantity=row["quantity"], category=catalogue[str(row["product_id"])].category,
@@ -100,5 +112,3 @@ def sample(
         chosen.add(customer)
         total += counts[customer]
     return frozenset(chosen)
-
-

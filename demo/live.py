@@ -72,7 +72,9 @@ class Week:
 
     def _due_reactions(self, now: datetime) -> list[Event]:
         for entry in self.received.look():
-            self._react(entry["recipient"], entry["message_id"], str(entry.get("template", "")), entry["channel"], now)
+            self._react(
+                entry["recipient"], entry["message_id"], str(entry.get("template", "")), entry["channel"], now
+            )
         ready = []
         while self._reactions and self._reactions[0][0] <= now:
             ready.append(heapq.heappop(self._reactions)[2])

@@ -21,12 +21,17 @@ class NotAccepted(OrderwakeError):
     """Ingest refused what the generator made, or never answered."""
 
 
-async def produce(producer: AIOKafkaProducer, events: Iterable[Event], progress: Callable[[int], None]) -> int:
+async def produce(
+    producer: AIOKafkaProducer, events: Iterable[Event], progress: Callable[[int], None]
+) -> int:
     """Write events onto their inbound topics, acknowledged; calls `progress(n)` a chunk. Returns how many."""
     count = 0
     remaining = iter(events)
     while chunk := list(islice(remaining, _CHUNK)):
-        sent = [await producer.send(INBOUND_OF_TYPE[event.type].name, event.encode(), _key(event)) for event in chunk]
+        sent = [
+            await producer.send(INBOUND_OF_TYPE[event.type].name, event.encode(), _key(event))
+            for event in chunk
+        ]
         await asyncio.gather(*sent)
         count += len(chunk)
         progress(len(chunk))

@@ -43,13 +43,17 @@ class Observer:
 
     async def lag(self) -> dict[str, int]:
         """Records that each service has still to read."""
-        ends = await self._ends([*topics.INBOUND, *topics.CANONICAL, topics.BASKET_DELTAS, topics.DECISIONS, topics.MESSAGES])
+        ends = await self._ends(
+            [*topics.INBOUND, *topics.CANONICAL, topics.BASKET_DELTAS, topics.DECISIONS, topics.MESSAGES]
+        )
         lag: dict[str, int] = {}
         seen: set[tuple[str, TopicPartition]] = set()
         for row in await self.database.fetch(queries.positions):
             partition = TopicPartition(row["topic"], row["partition_number"])
             seen.add((row["service"], partition))
-            lag[row["service"]] = lag.get(row["service"], 0) + max(ends.get(partition, 0) - row["position"], 0)
+            lag[row["service"]] = lag.get(row["service"], 0) + max(
+                ends.get(partition, 0) - row["position"], 0
+            )
         for partition, end in ends.items():
             reader = self._reader_of_inbound(partition)
             if reader and (reader, partition) not in seen:
@@ -95,7 +99,10 @@ class Observer:
         return int(await self.database.fetchval(queries.outboxes))
 
     async def settle(
-        self, services: tuple[str, ...], seconds: float, also: Callable[[], Awaitable[dict[str, int]]] | None = None
+        self,
+        services: tuple[str, ...],
+        seconds: float,
+        also: Callable[[], Awaitable[dict[str, int]]] | None = None,
     ) -> None:
         """Return when these services have read everything, twice in a row, and `also` has nothing open.
 
@@ -112,7 +119,9 @@ class Observer:
             if quiet > 1:
                 return
             await asyncio.sleep(_LOOK_SECONDS)
-        message = f"not at rest after {seconds:.0f} s; still open: { {k: v for k, v in open_work.items() if v} }"
+        message = (
+            f"not at rest after {seconds:.0f} s; still open: { {k: v for k, v in open_work.items() if v} }"
+        )
         raise NotSettled(message)
 
     async def read(self, wanted: list[Topic], take: Callable[[Record, Event | None], None]) -> None:
@@ -129,7 +138,9 @@ class Observer:
 async def observer(settings: Settings) -> AsyncIterator[Observer]:
     """An observer, connected."""
     async with AsyncExitStack() as stack:
-        database: Any = await asyncpg.create_pool(settings.database_url.get_secret_value(), min_size=1, max_size=2)
+        database: Any = await asyncpg.create_pool(
+            settings.database_url.get_secret_value(), min_size=1, max_size=2
+        )
         stack.push_async_callback(database.close)
         consumer = AIOKafkaConsumer(bootstrap_servers=settings.kafka_bootstrap_servers)
         await consumer.start()

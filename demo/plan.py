@@ -29,9 +29,7 @@ class Plan:
     @property
     def live_orders(self) -> int:
         """Orders placed in the live week."""
-        return sum(
-            isinstance(event, events.OrderRecorded) and event.data.version == 1 for event in self.live
-        )
+        return sum(isinstance(event, events.OrderRecorded) and event.data.version == 1 for event in self.live)
 
 
 def live_end() -> datetime:
@@ -50,7 +48,9 @@ def make(seed: int, shops: Iterable[str], live_orders: int, *, say: Callable[[st
         say("reading two months and five weeks of real orders")
         placed += _grocer(seed, plan, round(live_orders * share))
     for shop in worked:
-        placed += _worked(seed, plan, shop, round(live_orders * (share if grocer.SHOP in chosen else 1) / len(worked)))
+        placed += _worked(
+            seed, plan, shop, round(live_orders * (share if grocer.SHOP in chosen else 1) / len(worked))
+        )
     _spread(seed, plan, placed)
     _introduce(seed, plan)
     return plan
@@ -61,7 +61,9 @@ def _grocer(seed: int, plan: Plan, wanted: int) -> Iterator[tuple[Person, events
     recent_start = LIVE_START - timedelta(days=RECENT_DAYS)
     sold: dict[str, events.Line] = {}
     history = list(
-        grocer.orders(seed, recent_start - timedelta(days=HISTORY_DAYS), recent_start, catalogue, history=True)
+        grocer.orders(
+            seed, recent_start - timedelta(days=HISTORY_DAYS), recent_start, catalogue, history=True
+        )
     )
     later = list(grocer.orders(seed, recent_start, live_end(), catalogue, history=False))
     households = grocer.sample(later, (LIVE_START, timedelta(days=LIVE_DAYS)), wanted)
@@ -73,12 +75,17 @@ def _grocer(seed: int, plan: Plan, wanted: int) -> Iterator[tuple[Person, events
     for _, order in (*history, *later):
         sold.update({line.product_id: line for line in order.lines})
     for sku, line in sold.items():
-        priced = catalogue[sku].model_copy(update={"price": line.unit_price, "currency": "USD", **_links(grocer.SHOP, sku)})
+        priced = catalogue[sku].model_copy(
+            update={"price": line.unit_price, "currency": "USD", **_links(grocer.SHOP, sku)}
+        )
         plan.reference.append(_product_event(grocer.SHOP, priced))
 
 
 def _links(shop: str, sku: str) -> dict[str, str]:
-    return {"url": f"https://{shop}.example.com/p/{sku}", "image_url": f"https://{shop}.example.com/i/{sku}.png"}
+    return {
+        "url": f"https://{shop}.example.com/p/{sku}",
+        "image_url": f"https://{shop}.example.com/i/{sku}.png",
+    }
 
 
 def _product_event(shop: str, product: events.Product) -> Event:
@@ -89,7 +96,9 @@ def _product_event(shop: str, product: events.Product) -> Event:
 
 
 def _worked(seed: int, plan: Plan, shop: str, a_week: int) -> Iterator[tuple[Person, events.Order]]:
-    plan.reference += [_product_event(shop, product) for product in generate.worked_shops()[shop].products.values()]
+    plan.reference += [
+        _product_event(shop, product) for product in generate.worked_shops()[shop].products.values()
+    ]
     weeks = RECENT_DAYS // 7
     for label, start, days, count in (
         ("recent", LIVE_START - timedelta(days=RECENT_DAYS), RECENT_DAYS, a_week * weeks),

@@ -35,7 +35,9 @@ class Received:
 
     def by_channel(self) -> dict[str, int]:
         """Messages received, each counted once, by channel."""
-        return dict(Counter(channel for channel, _ in {(e["channel"], e["message_id"]) for e in self.entries}))
+        return dict(
+            Counter(channel for channel, _ in {(e["channel"], e["message_id"]) for e in self.entries})
+        )
 
     def ids(self) -> set[str]:
         """Ids of all messages received."""

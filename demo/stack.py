@@ -46,7 +46,9 @@ class Stack:
         """Start the SMTP server and the SMS provider; returns the settings that point to them."""
         received = self.folder / "received"
         smtp = await self._start_receiver("smtp", "--folder", str(received / "email"))
-        specification = ["--specification", str(TWILIO_SPECIFICATION)] if TWILIO_SPECIFICATION.exists() else []
+        specification = (
+            ["--specification", str(TWILIO_SPECIFICATION)] if TWILIO_SPECIFICATION.exists() else []
+        )
         twilio = await self._start_receiver("twilio", "--folder", str(received / "sms"), *specification)
         return {
             "ORDERWAKE_SMTP_HOST": "127.0.0.1",
@@ -58,7 +60,9 @@ class Stack:
         }
 
     async def _start_receiver(self, name: str, *arguments: str) -> int:
-        process = await self._spawn(name, self.environment, "-m", f"tests.fakes.{name}", "--port", "0", *arguments, read=True)
+        process = await self._spawn(
+            name, self.environment, "-m", f"tests.fakes.{name}", "--port", "0", *arguments, read=True
+        )
         if process.stdout is None:
             raise ProcessDied(name)
         line = await asyncio.wait_for(process.stdout.readline(), _START_SECONDS)
@@ -72,7 +76,10 @@ class Stack:
         """Start the five services and wait until each is ready."""
         for name in SERVICES:
             self.ports[name] = _free_port()
-            own = {"ORDERWAKE_HTTP_PORT": str(self.ports[name]), "ORDERWAKE_DATA_DIR": str(self.folder / "data" / name)}
+            own = {
+                "ORDERWAKE_HTTP_PORT": str(self.ports[name]),
+                "ORDERWAKE_DATA_DIR": str(self.folder / "data" / name),
+            }
             await self._spawn(name, {**self.environment, **settings, **own}, "-m", "services.cli", name)
         await asyncio.gather(*(self._wait_ready(name) for name in SERVICES))
 
@@ -94,7 +101,9 @@ class Stack:
         while asyncio.get_running_loop().time() < end:
             self.check()
             try:
-                async with aiohttp.request("GET", self.url(name, "/readyz"), timeout=aiohttp.ClientTimeout(2)) as answer:
+                async with aiohttp.request(
+                    "GET", self.url(name, "/readyz"), timeout=aiohttp.ClientTimeout(2)
+                ) as answer:
                     conditions = await answer.json()
                     if answer.status == 200:  # noqa: PLR2004  HTTP's own number
                         return
@@ -114,7 +123,9 @@ class Stack:
     async def status(self, service: str) -> dict[str, Any]:
         """What a service says of itself on /v1/status; empty if it does not answer just now."""
         try:
-            async with aiohttp.request("GET", self.url(service, "/v1/status"), timeout=aiohttp.ClientTimeout(3)) as answer:
+            async with aiohttp.request(
+                "GET", self.url(service, "/v1/status"), timeout=aiohttp.ClientTimeout(3)
+            ) as answer:
                 found: dict[str, Any] = await answer.json()
                 return found
         except (OSError, aiohttp.ClientError, TimeoutError, ValueError):

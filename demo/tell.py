@@ -27,7 +27,14 @@ def show_messages(console: Console, received: Received, folder: Path) -> list[Pa
     """Save one e-mail of each worked shop and one SMS as they were received; prints their paths."""
     saved = []
     for shop in WORKED_SHOPS:
-        entry = next((e for e in received.entries if e["channel"] == "email" and e["recipient"].endswith(f"@{shop}.example.com")), None)
+        entry = next(
+            (
+                e
+                for e in received.entries
+                if e["channel"] == "email" and e["recipient"].endswith(f"@{shop}.example.com")
+            ),
+            None,
+        )
         if entry:
             saved.append(Path(entry["path"]))
             console.print(f"  e-mail of {shop}: {saved[-1]}", soft_wrap=True, highlight=False)

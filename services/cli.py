@@ -49,7 +49,10 @@ def cli() -> None:
 
 
 def _service_command(name: str) -> click.Command:
-    @click.command(name, help=f"Run the {name} service until SIGTERM.\n\nServes /metrics, /healthz and /readyz on ORDERWAKE_HTTP_PORT.")
+    @click.command(
+        name,
+        help=f"Run the {name} service until SIGTERM.\n\nServes /metrics, /healthz and /readyz on ORDERWAKE_HTTP_PORT.",
+    )
     def command() -> None:
         import_module("shared.service").run(name, import_module(f"services.{name}.app").build)
 
@@ -81,12 +84,18 @@ def topics_apply(*, dry_run: bool, as_json: bool) -> None:
 
     applied = asyncio.run(apply_topics(load(), dry_run=dry_run))
     if as_json:
-        click.echo(json.dumps({"created": applied.created, "changed": applied.changed, "unchanged": applied.unchanged}))
+        click.echo(
+            json.dumps(
+                {"created": applied.created, "changed": applied.changed, "unchanged": applied.unchanged}
+            )
+        )
         return
     for verb, names in (("create", applied.created), ("change", applied.changed)):
         for name in names:
             click.echo(f"{'would ' if dry_run else ''}{verb}{'' if dry_run else 'd'} {name}")
-    click.echo(f"{len(applied.created)} created, {len(applied.changed)} changed, {len(applied.unchanged)} as declared")
+    click.echo(
+        f"{len(applied.created)} created, {len(applied.changed)} changed, {len(applied.unchanged)} as declared"
+    )
 
 
 @cli.command()
@@ -111,7 +120,9 @@ async def migrate_all(database_url: str) -> dict[str, list[str]]:
 
     folders = {name: _ROOT / name / "migrations" for name in SERVICES}
     return {
-        name: await migrate_schema(database_url, name, folder) for name, folder in folders.items() if folder.is_dir()
+        name: await migrate_schema(database_url, name, folder)
+        for name, folder in folders.items()
+        if folder.is_dir()
     }
 
 

@@ -54,11 +54,16 @@ class Scale:
         """Read the text form. Raises ValueError with an example on any other text."""
         match = _SPEC.fullmatch(text.strip())
         if not match:
-            message = f"{text!r} is not ORIGIN@STARTxSPEED[..STOP], e.g. 2026-03-02T00:00Z@2026-03-02T09:00Zx3600"
+            message = (
+                f"{text!r} is not ORIGIN@STARTxSPEED[..STOP], e.g. 2026-03-02T00:00Z@2026-03-02T09:00Zx3600"
+            )
             raise ValueError(message)
         stop = match["stop"]
         return cls(
-            _aware(match["origin"]), _aware(match["start"]), float(match["speed"]), _aware(stop) if stop else None
+            _aware(match["origin"]),
+            _aware(match["start"]),
+            float(match["speed"]),
+            _aware(stop) if stop else None,
         )
 
 

@@ -41,14 +41,24 @@ class Settings(BaseModel):
     topic_replication: Annotated[int, Field(ge=1, le=7)] = 1
     consumer_session_seconds: Annotated[float, Field(ge=1)] = 6.0
     batch_records: Annotated[int, Field(ge=1, le=10_000)] = 500
-    dead_letter_limit: Annotated[int, Field(ge=1, description="refusals within the window that stop a service")] = 500
+    dead_letter_limit: Annotated[
+        int, Field(ge=1, description="refusals within the window that stop a service")
+    ] = 500
     dead_letter_window: Annotated[int, Field(ge=1, description="records looked back on")] = 1000
 
-    ingest_future_minutes: Annotated[float, Field(ge=0, description="how far ahead of business time an event may be")] = 10.0
+    ingest_future_minutes: Annotated[
+        float, Field(ge=0, description="how far ahead of business time an event may be")
+    ] = 10.0
     ingest_inflight_limit: Annotated[int, Field(ge=1, description="events awaiting Kafka before 429")] = 5000
-    ingest_park_days: Annotated[float, Field(gt=0, description="business days an event waits for its order")] = 30.0
-    ingest_ack_seconds: Annotated[float, Field(gt=0, description="how long a request waits for Kafka before 503")] = 5.0
-    ingest_seen_days: Annotated[float, Field(gt=0, description="machine days for which event ids are remembered")] = 14.0
+    ingest_park_days: Annotated[
+        float, Field(gt=0, description="business days an event waits for its order")
+    ] = 30.0
+    ingest_ack_seconds: Annotated[
+        float, Field(gt=0, description="how long a request waits for Kafka before 503")
+    ] = 5.0
+    ingest_seen_days: Annotated[
+        float, Field(gt=0, description="machine days for which event ids are remembered")
+    ] = 14.0
     guest_salt: SecretStr = SecretStr("change-me-per-deployment")
 
     recommender_top: Annotated[int, Field(ge=1, le=100)] = 10
@@ -57,7 +67,9 @@ class Settings(BaseModel):
 
     journeys_dir: Path = Path("journeys")
     stale_after_seconds: Annotated[float, Field(gt=0)] = 5.0
-    scheduler_claim: Annotated[int, Field(ge=1, le=5000, description="customers decided in one transaction")] = 200
+    scheduler_claim: Annotated[
+        int, Field(ge=1, le=5000, description="customers decided in one transaction")
+    ] = 200
 
     smtp_host: str = "127.0.0.1"
     smtp_port: Annotated[int, Field(ge=1, le=65535)] = 25
@@ -74,7 +86,9 @@ class Settings(BaseModel):
     twilio_auth_token: SecretStr = SecretStr("")
     twilio_from: str = ""
     provider_timeout_seconds: Annotated[float, Field(gt=0)] = 10.0
-    dispatcher_claim: Annotated[int, Field(ge=1, le=1000, description="messages handed over at once: what a crash may leave unknown")] = 20
+    dispatcher_claim: Annotated[
+        int, Field(ge=1, le=1000, description="messages handed over at once: what a crash may leave unknown")
+    ] = 20
     dispatcher_lease_seconds: Annotated[float, Field(gt=1)] = 30.0
 
     attribution_days: Annotated[float, Field(gt=0)] = 7.0
@@ -108,7 +122,9 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
 
 
 def _variable(name: str) -> str:
-    return name.upper() if name in ("kafka_bootstrap_servers", "database_url") else f"ORDERWAKE_{name.upper()}"
+    return (
+        name.upper() if name in ("kafka_bootstrap_servers", "database_url") else f"ORDERWAKE_{name.upper()}"
+    )
 
 
 def _read_secret(variable: str, path: Path) -> str:

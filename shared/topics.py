@@ -46,31 +46,187 @@ class Topic:
 
 _CUSTOMER_READERS = ("recommender", "scheduler", "reporting")
 
-INBOUND_ORDERS = Topic("inbound.orders", Key.ANY, (events.InboundOrderRecorded,), ("anyone",), ("ingest",), 7 * DAY_MS, sentence="Orders as shops send them.")
-INBOUND_SHIPMENTS = Topic("inbound.shipments", Key.ANY, (events.ShipmentRecorded,), ("anyone",), ("ingest",), 7 * DAY_MS, sentence="Shipment news, perhaps with only the order's id.")
-INBOUND_RETURNS = Topic("inbound.returns", Key.ANY, (events.ReturnRecorded,), ("anyone",), ("ingest",), 7 * DAY_MS, sentence="Returns, perhaps with only the order's id.")
-INBOUND_CUSTOMERS = Topic("inbound.customers", Key.ANY, (events.CustomerRecorded,), ("anyone",), ("ingest",), 7 * DAY_MS, sentence="Profiles, contact and consent.")
-INBOUND_CARTS = Topic("inbound.carts", Key.ANY, (events.CartRecorded,), ("anyone",), ("ingest",), 7 * DAY_MS, sentence="Carts.")
-INBOUND_ENGAGEMENT = Topic("inbound.engagement", Key.ANY, (events.EngagementRecorded,), ("anyone",), ("ingest",), 7 * DAY_MS, sentence="Opens, clicks, answers and opt-outs from outside.")
-INBOUND_CATALOG = Topic("inbound.catalog", Key.ANY, (events.ProductRecorded,), ("anyone",), ("ingest",), 7 * DAY_MS, sentence="Products.")
+INBOUND_ORDERS = Topic(
+    "inbound.orders",
+    Key.ANY,
+    (events.InboundOrderRecorded,),
+    ("anyone",),
+    ("ingest",),
+    7 * DAY_MS,
+    sentence="Orders as shops send them.",
+)
+INBOUND_SHIPMENTS = Topic(
+    "inbound.shipments",
+    Key.ANY,
+    (events.ShipmentRecorded,),
+    ("anyone",),
+    ("ingest",),
+    7 * DAY_MS,
+    sentence="Shipment news, perhaps with only the order's id.",
+)
+INBOUND_RETURNS = Topic(
+    "inbound.returns",
+    Key.ANY,
+    (events.ReturnRecorded,),
+    ("anyone",),
+    ("ingest",),
+    7 * DAY_MS,
+    sentence="Returns, perhaps with only the order's id.",
+)
+INBOUND_CUSTOMERS = Topic(
+    "inbound.customers",
+    Key.ANY,
+    (events.CustomerRecorded,),
+    ("anyone",),
+    ("ingest",),
+    7 * DAY_MS,
+    sentence="Profiles, contact and consent.",
+)
+INBOUND_CARTS = Topic(
+    "inbound.carts", Key.ANY, (events.CartRecorded,), ("anyone",), ("ingest",), 7 * DAY_MS, sentence="Carts."
+)
+INBOUND_ENGAGEMENT = Topic(
+    "inbound.engagement",
+    Key.ANY,
+    (events.EngagementRecorded,),
+    ("anyone",),
+    ("ingest",),
+    7 * DAY_MS,
+    sentence="Opens, clicks, answers and opt-outs from outside.",
+)
+INBOUND_CATALOG = Topic(
+    "inbound.catalog",
+    Key.ANY,
+    (events.ProductRecorded,),
+    ("anyone",),
+    ("ingest",),
+    7 * DAY_MS,
+    sentence="Products.",
+)
 
-ORDERS = Topic("orders", Key.CUSTOMER, (events.OrderRecorded,), ("ingest",), _CUSTOMER_READERS, sentence="Every order's states.")
-SHIPMENTS = Topic("shipments", Key.CUSTOMER, (events.ShipmentRecorded,), ("ingest",), ("scheduler",), sentence="Every shipment's states.")
-RETURNS = Topic("returns", Key.CUSTOMER, (events.ReturnRecorded,), ("ingest",), _CUSTOMER_READERS, sentence="Every return's states.")
-CUSTOMERS = Topic("customers", Key.CUSTOMER, (events.CustomerRecorded,), ("ingest",), ("scheduler", "dispatcher"), compacted=True, sentence="Profile, contact and consent: the whole state in each record.")
-CARTS = Topic("carts", Key.CUSTOMER, (events.CartRecorded,), ("ingest",), (), sentence="Carts; kept for win-back and cart recovery.")
-ENGAGEMENT = Topic("engagement", Key.CUSTOMER, (events.EngagementRecorded,), ("ingest", "dispatcher"), ("scheduler", "dispatcher", "reporting"), sentence="What happened to messages and what people did with them.")
-CATALOG = Topic("catalog", Key.PRODUCT, (events.ProductRecorded,), ("ingest",), ("recommender", "scheduler"), compacted=True, sentence="Products as the shop sells them.")
+ORDERS = Topic(
+    "orders",
+    Key.CUSTOMER,
+    (events.OrderRecorded,),
+    ("ingest",),
+    _CUSTOMER_READERS,
+    sentence="Every order's states.",
+)
+SHIPMENTS = Topic(
+    "shipments",
+    Key.CUSTOMER,
+    (events.ShipmentRecorded,),
+    ("ingest",),
+    ("scheduler",),
+    sentence="Every shipment's states.",
+)
+RETURNS = Topic(
+    "returns",
+    Key.CUSTOMER,
+    (events.ReturnRecorded,),
+    ("ingest",),
+    _CUSTOMER_READERS,
+    sentence="Every return's states.",
+)
+CUSTOMERS = Topic(
+    "customers",
+    Key.CUSTOMER,
+    (events.CustomerRecorded,),
+    ("ingest",),
+    ("scheduler", "dispatcher"),
+    compacted=True,
+    sentence="Profile, contact and consent: the whole state in each record.",
+)
+CARTS = Topic(
+    "carts",
+    Key.CUSTOMER,
+    (events.CartRecorded,),
+    ("ingest",),
+    (),
+    sentence="Carts; kept for win-back and cart recovery.",
+)
+ENGAGEMENT = Topic(
+    "engagement",
+    Key.CUSTOMER,
+    (events.EngagementRecorded,),
+    ("ingest", "dispatcher"),
+    ("scheduler", "dispatcher", "reporting"),
+    sentence="What happened to messages and what people did with them.",
+)
+CATALOG = Topic(
+    "catalog",
+    Key.PRODUCT,
+    (events.ProductRecorded,),
+    ("ingest",),
+    ("recommender", "scheduler"),
+    compacted=True,
+    sentence="Products as the shop sells them.",
+)
 
-BASKET_DELTAS = Topic("basket-deltas", Key.PRODUCT, (events.BasketDeltaEmitted,), ("recommender",), ("recommender",), 7 * DAY_MS, sentence="What each basket changed, re-keyed by product.")
-PAIR_COUNTS = Topic("pair-counts", Key.PRODUCT, (events.PairCountsUpdated,), ("recommender",), ("recommender",), compacted=True, sentence="Each product's counts, for ranking.")
-COMPLEMENTS = Topic("complements", Key.PRODUCT, (events.ComplementsUpdated,), ("recommender",), ("scheduler",), compacted=True, sentence="What goes with each product, with the evidence.")
+BASKET_DELTAS = Topic(
+    "basket-deltas",
+    Key.PRODUCT,
+    (events.BasketDeltaEmitted,),
+    ("recommender",),
+    ("recommender",),
+    7 * DAY_MS,
+    sentence="What each basket changed, re-keyed by product.",
+)
+PAIR_COUNTS = Topic(
+    "pair-counts",
+    Key.PRODUCT,
+    (events.PairCountsUpdated,),
+    ("recommender",),
+    ("recommender",),
+    compacted=True,
+    sentence="Each product's counts, for ranking.",
+)
+COMPLEMENTS = Topic(
+    "complements",
+    Key.PRODUCT,
+    (events.ComplementsUpdated,),
+    ("recommender",),
+    ("scheduler",),
+    compacted=True,
+    sentence="What goes with each product, with the evidence.",
+)
 
-DECISIONS = Topic("decisions", Key.CUSTOMER, (events.DecisionRecorded,), ("scheduler",), ("reporting",), sentence="One record per attempt at a due step, with every rule.")
-MESSAGES = Topic("messages", Key.CUSTOMER, (events.MessageRequested,), ("scheduler",), ("dispatcher",), 7 * DAY_MS, sentence="Messages to send, with their recipients.")
-CONTROLS = Topic("controls", Key.SCOPE, (events.ControlSet,), ("operators",), ("scheduler", "dispatcher"), compacted=True, sentence="Pause and resume.")
+DECISIONS = Topic(
+    "decisions",
+    Key.CUSTOMER,
+    (events.DecisionRecorded,),
+    ("scheduler",),
+    ("reporting",),
+    sentence="One record per attempt at a due step, with every rule.",
+)
+MESSAGES = Topic(
+    "messages",
+    Key.CUSTOMER,
+    (events.MessageRequested,),
+    ("scheduler",),
+    ("dispatcher",),
+    7 * DAY_MS,
+    sentence="Messages to send, with their recipients.",
+)
+CONTROLS = Topic(
+    "controls",
+    Key.SCOPE,
+    (events.ControlSet,),
+    ("operators",),
+    ("scheduler", "dispatcher"),
+    compacted=True,
+    sentence="Pause and resume.",
+)
 
-INBOUND = (INBOUND_ORDERS, INBOUND_SHIPMENTS, INBOUND_RETURNS, INBOUND_CUSTOMERS, INBOUND_CARTS, INBOUND_ENGAGEMENT, INBOUND_CATALOG)
+INBOUND = (
+    INBOUND_ORDERS,
+    INBOUND_SHIPMENTS,
+    INBOUND_RETURNS,
+    INBOUND_CUSTOMERS,
+    INBOUND_CARTS,
+    INBOUND_ENGAGEMENT,
+    INBOUND_CATALOG,
+)
 CANONICAL = (ORDERS, SHIPMENTS, RETURNS, CUSTOMERS, CARTS, ENGAGEMENT, CATALOG)
 DERIVED = (BASKET_DELTAS, PAIR_COUNTS, COMPLEMENTS, DECISIONS, MESSAGES, CONTROLS)
 ALL = INBOUND + CANONICAL + DERIVED

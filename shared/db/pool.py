@@ -11,7 +11,10 @@ from shared.settings import Settings
 async def _prepare(connection: Any) -> None:  # noqa: ANN401  asyncpg hands its own connection or a pool's proxy
     for kind in ("json", "jsonb"):
         await connection.set_type_codec(
-            kind, schema="pg_catalog", encoder=lambda value: orjson.dumps(value).decode(), decoder=orjson.loads
+            kind,
+            schema="pg_catalog",
+            encoder=lambda value: orjson.dumps(value).decode(),
+            decoder=orjson.loads,
         )
 
 

@@ -9,7 +9,15 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+)
 
 
 def _exact_id(value: object) -> object:
@@ -25,7 +33,9 @@ def _utc(value: datetime) -> datetime:
 
 
 Identifier = Annotated[
-    str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^|\x00-\x1f]+$"), BeforeValidator(_exact_id)
+    str,
+    StringConstraints(min_length=1, max_length=200, pattern=r"^[^|\x00-\x1f]+$"),
+    BeforeValidator(_exact_id),
 ]
 ShopIdentifier = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
 Currency = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]

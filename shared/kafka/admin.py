@@ -1,5 +1,6 @@
 """Declares topics on the broker: creates what is missing, mends settings, refuses what cannot be mended in place."""
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +14,8 @@ from shared.settings import Settings
 from shared.topics import ALL, DAY_MS, DEAD_LETTER_LIMIT_BYTES, INTERNAL, FaustTopic, Topic
 
 DEAD_LETTER_RETENTION_MS = 30 * DAY_MS
+_LOOKS = 300
+_LOOK_SECONDS = 0.1
 
 
 @dataclass(frozen=True)
@@ -24,7 +27,9 @@ class Declared:
     config: dict[str, str]
 
 
-def declared(settings: Settings, topics: Sequence[Topic] = ALL, internal: Sequence[FaustTopic] = INTERNAL) -> list[Declared]:
+def declared(
+    settings: Settings, topics: Sequence[Topic] = ALL, internal: Sequence[FaustTopic] = INTERNAL
+) -> list[Declared]:
     """Every topic with its dead letters, and the internal ones of Faust, sized by the settings."""
     count = settings.topic_partitions
     found = []
@@ -33,7 +38,13 @@ def declared(settings: Settings, topics: Sequence[Topic] = ALL, internal: Sequen
         found.append(Declared(topic.dead_letters, 1, _dead_letter_config(settings)))
     for own in internal:
         policy = {"cleanup.policy": "compact"} if own.compacted else {}
-        found.append(Declared(own.name, 1 if own.one_partition else count, _common(settings) | policy | {"max.message.bytes": "16000000"}))
+        found.append(
+            Declared(
+                own.name,
+                1 if own.one_partition else count,
+                _common(settings) | policy | {"max.message.bytes": "16000000"},
+            )
+        )
     return found
 
 
@@ -43,7 +54,11 @@ def _common(settings: Settings) -> dict[str, str]:
 
 
 def _config(topic: Topic, settings: Settings) -> dict[str, str]:
-    kept = {"cleanup.policy": "compact"} if topic.compacted else {"cleanup.policy": "delete", "retention.ms": str(topic.retention_ms)}
+    kept = (
+        {"cleanup.policy": "compact"}
+        if topic.compacted
+        else {"cleanup.policy": "delete", "retention.ms": str(topic.retention_ms)}
+    )
     return _common(settings) | kept | {"max.message.bytes": str(topic.max_message_bytes)}
 
 
@@ -64,7 +79,9 @@ class Applied:
     unchanged: tuple[str, ...]
 
 
-async def apply_topics(settings: Settings, wanted: Sequence[Declared] | None = None, *, dry_run: bool = False) -> Applied:
+async def apply_topics(
+    settings: Settings, wanted: Sequence[Declared] | None = None, *, dry_run: bool = False
+) -> Applied:
     """Create missing topics and set the configuration of existing ones.
 
     Raises TopicsError when an existing topic has another number of partitions: changing it would move keys to other
@@ -95,8 +112,15 @@ async def apply_topics(settings: Settings, wanted: Sequence[Declared] | None = N
 async def _check_partitions(admin: Any, topics: Sequence[Declared]) -> None:  # noqa: ANN401  aiokafka ships no types
     if not topics:
         return
-    found = {item["topic"]: len(item["partitions"]) for item in await admin.describe_topics([t.name for t in topics])}
-    wrong = [f"{t.name} has {found[t.name]} partitions, {t.partitions} are declared" for t in topics if found[t.name] != t.partitions]
+    found = {
+        item["topic"]: len(item["partitions"])
+        for item in await admin.describe_topics([t.name for t in topics])
+    }
+    wrong = [
+        f"{t.name} has {found[t.name]} partitions, {t.partitions} are declared"
+        for t in topics
+        if found[t.name] != t.partitions
+    ]
     if wrong:
         message = (
             "; ".join(wrong)
@@ -112,7 +136,9 @@ async def _differing(admin: Any, topics: Sequence[Declared]) -> list[Declared]: 
         return []
     answers = await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, t.name) for t in topics])
     found = {
-        resource[3]: {entry[0]: entry[1] for entry in resource[4]} for answer in answers for resource in answer.resources
+        resource[3]: {entry[0]: entry[1] for entry in resource[4]}
+        for answer in answers
+        for resource in answer.resources
     }
     return [t for t in topics if any(found[t.name].get(name) != value for name, value in t.config.items())]
 
@@ -126,8 +152,21 @@ async def _create(admin: Any, topics: Sequence[Declared], replication: int) -> N
         if code not in (0, 36):  # another process may have created it meanwhile
             message = f"{name} cannot be created: {for_code(code).__name__}"
             raise TopicsError(message)
+    await _wait_for({t.name for t in topics}, admin)
+
+
+async def _wait_for(names: set[str], admin: Any) -> None:  # noqa: ANN401  as above
+    """The controller has the topics; return when the broker we talk to knows them too."""
+    for _ in range(_LOOKS):
+        if names <= set(await admin.list_topics()):
+            return
+        await asyncio.sleep(_LOOK_SECONDS)
+    message = f"created, but not seen by the broker after {_LOOKS * _LOOK_SECONDS:.0f} s: {', '.join(sorted(names))}"
+    raise TopicsError(message)
 
 
 async def _alter(admin: Any, topics: Sequence[Declared]) -> None:  # noqa: ANN401  as above
     if topics:
-        await admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, t.name, configs=t.config) for t in topics])
+        await admin.alter_configs(
+            [ConfigResource(ConfigResourceType.TOPIC, t.name, configs=t.config) for t in topics]
+        )

@@ -55,11 +55,17 @@ async def write(producer: Producer, refused: Sequence[tuple[Record, EventError]]
         if len(value) > DEAD_LETTER_LIMIT_BYTES - _HEADROOM_BYTES:
             value = value[: DEAD_LETTER_LIMIT_BYTES - _HEADROOM_BYTES]
             headers.append(("orderwake-truncated-from-bytes", str(len(record.value or b"")).encode()))
-        waiting.append(await producer.send(f"{record.topic}.dead-letters", value, record.key, headers=headers))
+        waiting.append(
+            await producer.send(f"{record.topic}.dead-letters", value, record.key, headers=headers)
+        )
         metrics.DEAD_LETTERS.labels(record.topic, error.reason).inc()
         log.warning(
-            "refused", topic=record.topic, partition=record.partition, offset=record.offset,
-            reason=error.reason, path=error.path,
+            "refused",
+            topic=record.topic,
+            partition=record.partition,
+            offset=record.offset,
+            reason=error.reason,
+            path=error.path,
         )
     if waiting:
         await asyncio.gather(*waiting)

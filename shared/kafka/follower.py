@@ -9,9 +9,10 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from shared import metrics
-from shared.errors import EventError
+from shared.errors import EventError, Refusal
 from shared.events import Event, decode
 from shared.kafka.records import Record
+from shared.kafka.unreadable import to_record, tolerate_unreadable_batches
 from shared.settings import Settings
 from shared.topics import BY_NAME, Topic
 
@@ -47,9 +48,12 @@ class Follower:
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Follow until `stopping` is set, through broker restarts."""
+        tolerate_unreadable_batches()
         while not stopping.is_set():
             consumer = AIOKafkaConsumer(
-                bootstrap_servers=self._settings.kafka_bootstrap_servers, enable_auto_commit=False, fetch_max_wait_ms=_POLL_MS
+                bootstrap_servers=self._settings.kafka_bootstrap_servers,
+                enable_auto_commit=False,
+                fetch_max_wait_ms=_POLL_MS,
             )
             try:
                 await consumer.start()
@@ -82,11 +86,19 @@ class Follower:
                 self._positions[tp] = items[-1].offset + 1
 
     def _take(self, item: Any) -> None:  # noqa: ANN401  aiokafka ships no types
-        record = Record(item.topic, item.partition, item.offset, item.key, item.value, item.headers, item.timestamp)
+        record = to_record(item)
         try:
-            event = None if item.value is None else decode(item.value, BY_NAME[item.topic].types)
+            if record.unreadable:
+                raise EventError(Refusal.UNSUPPORTED_CODEC, record.unreadable)
+            event = None if record.value is None else decode(record.value, BY_NAME[record.topic].types)
         except EventError as error:
             metrics.DEAD_LETTERS.labels(item.topic, error.reason).inc()
-            log.warning("unreadable", topic=item.topic, partition=item.partition, offset=item.offset, reason=error.reason)
+            log.warning(
+                "unreadable",
+                topic=item.topic,
+                partition=item.partition,
+                offset=item.offset,
+                reason=error.reason,
+            )
             return
         self._on_record(record, event)

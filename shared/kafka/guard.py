@@ -23,7 +23,9 @@ Check = Callable[[Record, Event], None]
 class Guard:
     """Admits records of declared topics. `check` may raise EventError for what a schema cannot say."""
 
-    def __init__(self, service: str, producer: Producer, limit: int, window: int, check: Check | None = None) -> None:
+    def __init__(
+        self, service: str, producer: Producer, limit: int, window: int, check: Check | None = None
+    ) -> None:
         self._service = service
         self._producer = producer
         self._limit = limit

@@ -63,7 +63,13 @@ class Relay:
                 self._awake.clear()
                 while await self.run_once():
                     pass
-            except (KafkaError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError) as error:
+            except (
+                KafkaError,
+                OSError,
+                asyncpg.PostgresError,
+                asyncpg.InterfaceError,
+                TimeoutError,
+            ) as error:
                 log.warning("relay_retrying", error=type(error).__name__)
                 pause = _RETRY_SECONDS
             await self._rest(pause)

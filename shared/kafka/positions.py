@@ -22,7 +22,8 @@ from shared.clock import Clock
 from shared.db.queries import load_queries
 from shared.errors import StalePartition
 from shared.kafka.guard import Guard
-from shared.kafka.records import Admitted, Record
+from shared.kafka.records import Admitted
+from shared.kafka.unreadable import to_record, tolerate_unreadable_batches
 from shared.settings import Settings
 from shared.topics import Topic
 
@@ -34,8 +35,17 @@ Handle = Callable[[Any, Sequence[Admitted]], Awaitable[None]]
 HEARTBEAT_SECONDS = 1.0
 _POLL_MS = 200
 _RETRY_SECONDS = 1.0
-_PASSING = (KafkaError, OSError, asyncpg.PostgresConnectionError, asyncpg.InterfaceError, asyncpg.OperatorInterventionError,
-            asyncpg.CannotConnectNowError, asyncpg.DeadlockDetectedError, asyncpg.SerializationError, TimeoutError)
+_PASSING = (
+    KafkaError,
+    OSError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.InterfaceError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.DeadlockDetectedError,
+    asyncpg.SerializationError,
+    TimeoutError,
+)
 
 
 class PositionedConsumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ships no types
@@ -45,8 +55,15 @@ class PositionedConsumer(ConsumerRebalanceListener):  # type: ignore[misc]  # ai
     """
 
     def __init__(  # noqa: PLR0913  the composition root names each part
-        self, *, service: str, topics: Sequence[Topic], pool: asyncpg.Pool, settings: Settings, clock: Clock,
-        guard: Guard, handle: Handle,
+        self,
+        *,
+        service: str,
+        topics: Sequence[Topic],
+        pool: asyncpg.Pool,
+        settings: Settings,
+        clock: Clock,
+        guard: Guard,
+        handle: Handle,
     ) -> None:
         self._service = service
         self._topics = topics
@@ -89,6 +106,7 @@ class PositionedConsumer(ConsumerRebalanceListener):  # type: ignore[misc]  # ai
                 self._positions.clear()
 
     def _make_consumer(self) -> AIOKafkaConsumer:
+        tolerate_unreadable_batches()
         session_ms = int(self._settings.consumer_session_seconds * 1000)
         consumer = AIOKafkaConsumer(
             bootstrap_servers=self._settings.kafka_bootstrap_servers,
@@ -146,9 +164,13 @@ class PositionedConsumer(ConsumerRebalanceListener):  # type: ignore[misc]  # ai
         for tp, position in self._positions.items():
             consumer.seek(tp, position)
 
-    async def _process(self, consumer: AIOKafkaConsumer, fetched: Mapping[TopicPartition, Sequence[Any]]) -> None:
+    async def _process(
+        self, consumer: AIOKafkaConsumer, fetched: Mapping[TopicPartition, Sequence[Any]]
+    ) -> None:
         started = self._clock.monotonic()
-        admitted = await self._guard.admit([_record(item) for records in fetched.values() for item in records])
+        admitted = await self._guard.admit(
+            [to_record(item) for records in fetched.values() for item in records]
+        )
         reached = {tp: records[-1].offset + 1 for tp, records in fetched.items()}
         async with self._pool.acquire() as connection, connection.transaction():
             await self._lock(connection, list(fetched))
@@ -192,10 +214,6 @@ class PositionedConsumer(ConsumerRebalanceListener):  # type: ignore[misc]  # ai
             self._clock.machine(),
             self._owner,
         )
-
-
-def _record(item: Any) -> Record:  # noqa: ANN401  aiokafka ships no types
-    return Record(item.topic, item.partition, item.offset, item.key, item.value, item.headers, item.timestamp)
 
 
 async def _close(consumer: AIOKafkaConsumer) -> None:

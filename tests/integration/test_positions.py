@@ -63,7 +63,9 @@ class Bench:
             await task
 
     async def effects(self) -> list[str]:
-        return sorted([row["event_id"] for row in await self.pool.fetch("SELECT event_id FROM effects")], key=int)
+        return sorted(
+            [row["event_id"] for row in await self.pool.fetch("SELECT event_id FROM effects")], key=int
+        )
 
     async def wait_for(self, count: int) -> None:
         async def there() -> bool:
@@ -137,7 +139,9 @@ async def test_postgresql_and_not_kafka_says_where_to_go_on(bench: Bench) -> Non
     assert await bench.effects() == [str(number) for number in range(20)]
 
 
-async def test_a_worker_whose_partition_was_taken_drops_its_batch_and_takes_its_turn_again(bench: Bench) -> None:
+async def test_a_worker_whose_partition_was_taken_drops_its_batch_and_takes_its_turn_again(
+    bench: Bench,
+) -> None:
     calls: list[int] = []
 
     async def count(connection: Any, batch: Sequence[Admitted]) -> None:  # noqa: ANN401  a pool's proxy
@@ -194,7 +198,10 @@ async def _ends(bench: Bench) -> dict[str, int]:
 
 
 async def test_the_relay_publishes_what_was_committed_and_only_that(bench: Bench) -> None:
-    rows = [Outgoing(topics.ORDERS.name, b"skincare|c-%d" % (number % 7), an_order(number)) for number in range(50)]
+    rows = [
+        Outgoing(topics.ORDERS.name, b"skincare|c-%d" % (number % 7), an_order(number))
+        for number in range(50)
+    ]
     async with bench.pool.acquire() as connection:
         with suppress(ArithmeticError):
             async with connection.transaction():

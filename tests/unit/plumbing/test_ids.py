@@ -11,7 +11,9 @@ ENROLMENT = ids.enrolment_id("skincare", "welcome", "c-1", "o-1")
 
 def test_the_same_facts_give_the_same_ids() -> None:
     assert ids.enrolment_id("skincare", "welcome", "c-1", "o-1") == ENROLMENT
-    assert ids.message_id("skincare", "welcome", ENROLMENT, "email", 0) == ids.message_id("skincare", "welcome", ENROLMENT, "email", 0)
+    assert ids.message_id("skincare", "welcome", ENROLMENT, "email", 0) == ids.message_id(
+        "skincare", "welcome", ENROLMENT, "email", 0
+    )
 
 
 def test_each_fact_matters() -> None:

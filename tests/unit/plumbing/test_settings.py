@@ -20,7 +20,13 @@ def test_platform_names_need_no_prefix() -> None:
 
 def test_every_bad_setting_is_named_with_its_problem_and_the_default() -> None:
     with pytest.raises(SettingsError) as raised:
-        load({"ORDERWAKE_HTTP_PORT": "eighty", "ORDERWAKE_BUSINESS_TIME": "soon", "ORDERWAKE_LOG_LEVEL": "loud"})
+        load(
+            {
+                "ORDERWAKE_HTTP_PORT": "eighty",
+                "ORDERWAKE_BUSINESS_TIME": "soon",
+                "ORDERWAKE_LOG_LEVEL": "loud",
+            }
+        )
     lines = str(raised.value).splitlines()
     assert [line.split(":")[0] for line in lines] == [
         "ORDERWAKE_BUSINESS_TIME", "ORDERWAKE_LOG_LEVEL", "ORDERWAKE_HTTP_PORT",
@@ -43,6 +49,8 @@ def test_a_secret_is_not_in_the_text_of_the_settings() -> None:
     assert "s3cret" not in repr(load({"ORDERWAKE_TWILIO_AUTH_TOKEN": "s3cret"}))
 
 
-@pytest.mark.parametrize(("shops", "shop", "allowed"), [("", "any", True), ("a, b", "b", True), ("a,b", "c", False)])
+@pytest.mark.parametrize(
+    ("shops", "shop", "allowed"), [("", "any", True), ("a, b", "b", True), ("a,b", "c", False)]
+)
 def test_only_named_shops_are_allowed_once_any_is_named(shops: str, shop: str, allowed: bool) -> None:  # noqa: FBT001  a column
     assert load({"ORDERWAKE_SHOPS": shops}).shop_allowed(shop) is allowed
