@@ -6,9 +6,12 @@ from pathlib import Path
 
 import yaml
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
 from services.scheduler.domain.journey import Journey
 from shared.errors import JourneyError
+
+Location = tuple[int | str, ...]
 
 FOLDER = Path(__file__).parents[2] / "journeys"
 SCHEMA = Path(__file__).parents[2] / "docs" / "journeys" / "journey.schema.json"
@@ -58,24 +61,33 @@ def schema() -> str:
 
 
 def _explain(path: Path, root: yaml.Node | None, error: ValidationError) -> str:
-    """One line for each mistake: where it is, what is wrong there, what to write instead."""
-    lines = []
-    for each in error.errors(include_url=False):
-        where = ".".join(str(part) for part in each["loc"]) or "the journey"
-        lines.append(f"{path}:{_line(root, each['loc'])}: {where}: {_fix(each['type'], each['msg'])}")
-    return "\n".join(lines)
+    """List the mistakes by line: what is wrong there, what to write instead."""
+    errors = error.errors(include_url=False)
+    found = [(_line(root, each["loc"]), each) for each in errors if not _follows(each["loc"], errors)]
+    found.sort(key=lambda each: each[0])
+    return "\n".join(f"{path}:{line}: {_place(each)}: {_fix(each)}" for line, each in found)
 
 
-def _fix(kind: str, sentence: str) -> str:
-    if kind == "extra_forbidden":
+def _follows(location: Location, errors: Sequence[ErrorDetails]) -> bool:
+    """Whether the error at a location only says again that something inside is wrong."""
+    inside = (each["loc"] for each in errors if each["loc"] != location)
+    return any(other[: len(location)] == location for other in inside)
+
+
+def _place(error: ErrorDetails) -> str:
+    return ".".join(str(part) for part in error["loc"]) or "the journey"
+
+
+def _fix(error: ErrorDetails) -> str:
+    if error["type"] == "extra_forbidden":
         return "there is no such field; correct its name or remove it"
-    if kind == "missing":
+    if error["type"] == "missing":
         return "this field is needed; add it"
-    return f"{sentence.removeprefix('Value error, ')}; change the value"
+    return f"{error['msg'].removeprefix('Value error, ')}; change the value"
 
 
-def _line(node: yaml.Node | None, location: Sequence[int | str]) -> int:
-    """The line of the deepest part of `location` that the file has."""
+def _line(node: yaml.Node | None, location: Location) -> int:
+    """Return the line of the deepest part of `location` that the file has."""
     line = node.start_mark.line + 1 if node else 1
     for part in location:
         if isinstance(node, yaml.MappingNode):
@@ -89,3 +101,7 @@ def _line(node: yaml.Node | None, location: Sequence[int | str]) -> int:
         else:
             break
     return line
+
+
+if __name__ == "__main__":
+    SCHEMA.write_text(schema())

@@ -53,8 +53,8 @@ class ContactHours:
     """Permitted hours for marketing texts, by place.
 
     Whoever may be in several places or zones is texted only when all of them permit it. Regions count for the
-    United States; people elsewhere get the default hours in their zone; without zone and state it is the hours
-    for unknown places.
+    United States. Outside them, and in a zone that is none of the state's, the default hours hold; without zone
+    and state those for unknown places.
     """
 
     def __init__(self, data: dict[str, Any]) -> None:
@@ -74,6 +74,15 @@ class ContactHours:
     def load(cls) -> Self:
         """Read the data that ships with Orderwake."""
         return cls(yaml.safe_load(_DATA.read_text()))
+
+    @property
+    def states(self) -> Sequence[str]:
+        """Every state with data, and the District of Columbia."""
+        return sorted(self._weeks)
+
+    def zones_of(self, state: str) -> Sequence[ZoneInfo]:
+        """Return the zones of a state."""
+        return [ZoneInfo(name) for name in self._zones[state]]
 
     def permitted(
         self, moment: datetime, *, places: Sequence[tuple[str | None, str | None]], zones: Sequence[str]
@@ -100,10 +109,13 @@ class ContactHours:
     ) -> list[_Window]:
         states = sorted({state for place in places if (state := self._state(Place(*place)))})
         named = {name for name in zones if _zone(name)}
+        strange = named.difference(*(self._zones[state] for state in states))
         for state in states:
             if named.isdisjoint(self._zones[state]):
                 named = named.union(self._zones[state])
-        weeks = {self._weeks[state] for state in states} or {self._default}
+        weeks = {self._weeks[state] for state in states}
+        if strange or not states:
+            weeks.add(self._default)
         found = [_Window(week, zone) for week in weeks for name in sorted(named) if (zone := _zone(name))]
         return found or self._unknown
 

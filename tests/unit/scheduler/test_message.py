@@ -1,0 +1,115 @@
+"""What a message holds."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from services.scheduler.domain import CustomerState, Journey, message
+from shared.events import Channel, Message
+from tests.support.deciding import (
+    MONDAY_NOON,
+    context,
+    decided,
+    delivered,
+    journey,
+    order,
+    profile,
+    state,
+    step,
+)
+
+KEYS = {"first_name", "shop_name", "order_id", "purchase", "products", "incentive", "answers", "guide"}
+
+
+def written(known: CustomerState, plan: Journey, name: str = "pair", **more: Any) -> Message:  # noqa: ANN401  see decided
+    return message(known, decided(known, plan, name=name, **more), plan, context())
+
+
+def ready() -> CustomerState:
+    return state(profile(), order(products=("cleanser", "serum")), delivered())
+
+
+def test_a_message_says_whom_what_and_why() -> None:
+    terms = {
+        "from": ["complements"],
+        "count": 1,
+        "max_price_share": None,
+        "why": {"toner": "It readies the skin."},
+        "incentive": {"kind": "percent", "value": 10, "code": "TEN", "valid_for": "48h"},
+    }
+    sent = written(ready(), journey(step(offer=terms)))
+    assert (sent.recipient, sent.template, sent.locale) == ("ada@example.com", "skincare/pair", "en-US")
+    assert sent.context == {
+        "first_name": "Ada",
+        "shop_name": "Dewpoint",
+        "order_id": "o-1",
+        "purchase": ["Serum", "Cleanser"],
+        "products": [
+            {
+                "product_id": "toner",
+                "name": "Toner",
+                "price": "9.00",
+                "currency": "USD",
+                "url": "https://shop.example.com/toner",
+                "image_url": None,
+                "why": "It readies the skin.",
+            }
+        ],
+        "incentive": {
+            "kind": "percent",
+            "value": "10",
+            "currency": None,
+            "code": "TEN",
+            "text": "10% off",
+            "expires_text": "Wednesday 4 March, 12:45 pm",
+        },
+        "answers": [],
+        "guide": None,
+    }
+
+
+def test_a_step_without_an_offer_has_all_keys_too() -> None:
+    plan = journey(
+        step(offer=None, asks=["happy", "unhappy"], guide={"title": "Care", "url": "https://e.com"})
+    )
+    sent = written(ready(), plan)
+    assert set(sent.context) == KEYS
+    assert sent.context["answers"] == ["happy", "unhappy"]
+    assert sent.context["guide"] == {"title": "Care", "url": "https://e.com"}
+    assert (sent.context["products"], sent.context["incentive"]) == ([], None)
+
+
+def test_without_written_reasons_the_relation_gives_one() -> None:
+    sent = written(ready(), journey())
+    assert sent.context["products"][0]["why"] == "Customers who bought your Serum often take it along."
+
+
+def test_a_message_is_valid_until_its_step_expires() -> None:
+    sent = written(ready(), journey(step(expires="2d")))
+    assert sent.valid_until == MONDAY_NOON + timedelta(days=2, minutes=45)
+
+
+def test_a_message_is_not_valid_after_its_incentive() -> None:
+    terms = {
+        "from": ["complements"],
+        "max_price_share": None,
+        "incentive": {"kind": "free_shipping", "valid_for": "tonight"},
+    }
+    sent = written(ready(), journey(step(offer=terms)))
+    assert sent.valid_until == datetime(2026, 3, 3, 5, 0, tzinfo=UTC)
+    assert sent.context["incentive"]["expires_text"] == "Monday 2 March, 11:59 pm"
+    assert sent.context["incentive"]["text"] == "free shipping"
+
+
+def test_a_text_goes_to_the_phone_and_is_not_valid_into_the_night() -> None:
+    sent = written(ready(), journey(step(channel="sms")))
+    assert (sent.channel, sent.recipient) == (Channel.SMS, "+12025550142")
+    assert sent.valid_until == datetime(2026, 3, 3, 1, 0, tzinfo=UTC)
+
+
+def test_a_message_to_nobody_is_refused() -> None:
+    plan = journey()
+    decision = decided(ready(), plan)
+    with pytest.raises(ValueError, match="nobody"):
+        message(state(order()), decision, plan, context())
