@@ -128,7 +128,9 @@ async def test_an_error_in_processing_ends_the_service_and_acknowledges_nothing(
     kafka: EmbeddedKafka, names: Names, tmp_path: Path
 ) -> None:
     await produce(kafka.bootstrap, names.source.name, some_records(100))
-    app = make_app(settings_for(kafka.bootstrap, tmp_path), names.app_id, "test", tables=("counts",), store="memory")
+    app = make_app(
+        settings_for(kafka.bootstrap, tmp_path), names.app_id, "test", tables=("counts",), store="memory"
+    )
 
     @batch_agent(app, names.source, tables=("counts",), admit=admit_all)
     async def fail(batch: Sequence[Admitted], tables: Tables) -> list[Output]:
@@ -149,7 +151,9 @@ async def test_retry_later_is_retried_without_a_commit_until_it_works(
     kafka: EmbeddedKafka, names: Names, tmp_path: Path
 ) -> None:
     await produce(kafka.bootstrap, names.source.name, some_records(10))
-    app = make_app(settings_for(kafka.bootstrap, tmp_path), names.app_id, "test", tables=("counts",), store="memory")
+    app = make_app(
+        settings_for(kafka.bootstrap, tmp_path), names.app_id, "test", tables=("counts",), store="memory"
+    )
     refusals: list[dict[int, int]] = []
 
     @batch_agent(app, names.source, tables=("counts",), admit=admit_all)
@@ -172,7 +176,9 @@ async def test_stop_finishes_the_batch_in_hand_commits_it_and_leaves_the_group(
     kafka: EmbeddedKafka, names: Names, tmp_path: Path
 ) -> None:
     await produce(kafka.bootstrap, names.source.name, [(b"key", b"1")])
-    app = make_app(settings_for(kafka.bootstrap, tmp_path), names.app_id, "test", tables=("counts",), store="memory")
+    app = make_app(
+        settings_for(kafka.bootstrap, tmp_path), names.app_id, "test", tables=("counts",), store="memory"
+    )
     begun, finish, stop = asyncio.Event(), asyncio.Event(), asyncio.Event()
 
     @batch_agent(app, names.source, tables=("counts",), admit=admit_all)
@@ -192,7 +198,9 @@ async def test_stop_finishes_the_batch_in_hand_commits_it_and_leaves_the_group(
     assert sum((await committed(kafka.bootstrap, names)).values()) == 1
 
 
-async def test_readiness_and_lag_tell_how_far_a_worker_is(kafka: EmbeddedKafka, names: Names, tmp_path: Path) -> None:
+async def test_readiness_and_lag_tell_how_far_a_worker_is(
+    kafka: EmbeddedKafka, names: Names, tmp_path: Path
+) -> None:
     app = make_app(settings_for(kafka.bootstrap, tmp_path), names.app_id, "test", store="memory")
     go_on = asyncio.Event()
 

@@ -57,7 +57,14 @@ class Workers:
         """Start one; a name used before has that one's files."""
         folder = self._folder / name
         folder.mkdir(exist_ok=True)
-        command = [sys.executable, "-m", "tests.support.driver_worker", *self._arguments, str(folder), self._store]
+        command = [
+            sys.executable,
+            "-m",
+            "tests.support.driver_worker",
+            *self._arguments,
+            str(folder),
+            self._store,
+        ]
         with (folder / "log").open("ab") as log:
             self._started[name] += 1
             self._running[name] = subprocess.Popen(command, stdout=log, stderr=log)  # noqa: S603  ours
@@ -66,7 +73,10 @@ class Workers:
         """Whether the one started last has got partitions and restored their tables."""
         said = (self._folder / name / "log").read_text()
         assert self._running[name].poll() is None, said
-        return said.count("settings_read") == self._started[name] and "assigned" in said.split("settings_read")[-1]
+        return (
+            said.count("settings_read") == self._started[name]
+            and "assigned" in said.split("settings_read")[-1]
+        )
 
     def end(self, name: str, number: signal.Signals) -> int:
         """Signal one and return its exit code."""
@@ -162,7 +172,11 @@ async def test_a_worker_that_was_thrown_out_in_the_middle_of_a_batch_writes_noth
     await create_for(kafka.bootstrap, names)
     await produce(kafka.bootstrap, names.source.name, [(b"key", b"1")])
     stalled = make_app(
-        settings_for(kafka.bootstrap, tmp_path / "a"), names.app_id, "stalled", tables=("counts",), store="memory"
+        settings_for(kafka.bootstrap, tmp_path / "a"),
+        names.app_id,
+        "stalled",
+        tables=("counts",),
+        store="memory",
     )
     begun, wake = asyncio.Event(), asyncio.Event()
 
@@ -191,4 +205,6 @@ async def test_a_worker_that_was_thrown_out_in_the_middle_of_a_batch_writes_noth
             await eventually(lambda: stalled.driver.ownership.tenure > 1, 60)
             await eventually(stalled.driver.ready.is_set, 60)
     assert await counted(kafka.bootstrap, names) == {b"key": 1}
-    assert [record.value.split(b"/")[-1] for record in await read_all(kafka.bootstrap, names.deltas)] == [b"0"]
+    assert [record.value.split(b"/")[-1] for record in await read_all(kafka.bootstrap, names.deltas)] == [
+        b"0"
+    ]

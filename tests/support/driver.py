@@ -75,7 +75,10 @@ async def create_for(bootstrap: str, names: Names) -> None:
 
 
 async def produce(
-    bootstrap: str, topic: str, records: Iterable[tuple[bytes | None, bytes | None]], **options: Any  # noqa: ANN401
+    bootstrap: str,
+    topic: str,
+    records: Iterable[tuple[bytes | None, bytes | None]],
+    **options: Any,  # noqa: ANN401
 ) -> None:
     """Write records in order and wait for them all. `options` are aiokafka's."""
     producer = make_producer(bootstrap, **options)
