@@ -1,0 +1,121 @@
+"""The dispatcher, put together."""
+
+import asyncio
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from uuid import uuid4
+
+import asyncpg
+from aiohttp import web
+from aiokafka import AIOKafkaProducer
+
+from services.dispatcher.compose import Composer
+from services.dispatcher.controls import Controls
+from services.dispatcher.intake import Intake
+from services.dispatcher.leases import Leases
+from services.dispatcher.ledger import Ledger
+from services.dispatcher.providers.base import Provider
+from services.dispatcher.providers.smtp import SmtpProvider
+from services.dispatcher.providers.twilio import TwilioProvider
+from services.dispatcher.sender import Sender
+from shared import topics
+from shared.clock import Clock
+from shared.db import create_pool
+from shared.events import Channel
+from shared.kafka.follower import Follower
+from shared.kafka.guard import Guard
+from shared.kafka.outbox import Relay
+from shared.kafka.positions import PositionedConsumer
+from shared.kafka.producer import make_producer
+from shared.service import Running
+from shared.settings import Settings
+
+NAME = "dispatcher"
+CONSUMED = (topics.MESSAGES, topics.CUSTOMERS, topics.ENGAGEMENT)
+
+
+@asynccontextmanager
+async def build(settings: Settings, clock: Clock) -> AsyncIterator[Running]:
+    """The dispatcher's loops, its readiness and `/v1/status`."""
+    async with AsyncExitStack() as stack:
+        pool = await create_pool(settings, NAME)
+        stack.push_async_callback(pool.close)
+        producer = make_producer(settings.kafka_bootstrap_servers)
+        await producer.start()
+        stack.push_async_callback(producer.stop)
+        providers = await _providers(settings, stack)
+        yield _assemble(settings, clock, _Parts(pool, producer, providers))
+
+
+@dataclass(frozen=True)
+class _Parts:
+    pool: asyncpg.Pool
+    producer: AIOKafkaProducer
+    providers: dict[Channel, Provider]
+
+
+async def _providers(settings: Settings, stack: AsyncExitStack) -> dict[Channel, Provider]:
+    """One provider a channel; SMS only where an account is set."""
+    found: list[Provider] = [SmtpProvider(settings)]
+    if settings.twilio_account_sid:
+        found.append(TwilioProvider(settings))
+    for provider in found:
+        await provider.start()
+        stack.push_async_callback(provider.close)
+    return {provider.channel: provider for provider in found}
+
+
+def _assemble(settings: Settings, clock: Clock, parts: _Parts) -> Running:
+    pool = parts.pool
+    ledger = Ledger(uuid4(), clock, settings.dispatcher_lease_seconds)
+    relay, controls = Relay(pool, parts.producer), Controls()
+    sender = Sender(
+        pool=pool,
+        ledger=ledger,
+        clock=clock,
+        settings=settings,
+        providers=parts.providers,
+        make_parcel=Composer(settings, clock).parcel,
+        switches=controls.switches,
+        told=relay.wake,
+    )
+    leases = Leases(pool, ledger, settings, sender.holding, sender.wake)
+    guard = Guard(NAME, parts.producer, settings.dead_letter_limit, settings.dead_letter_window)
+    intake = Intake(ledger, clock, sender.wake)
+    consumer = PositionedConsumer(
+        service=NAME,
+        topics=CONSUMED,
+        pool=pool,
+        settings=settings,
+        clock=clock,
+        guard=guard,
+        handle=intake.handle,
+    )
+    follower = Follower(settings, [topics.CONTROLS], controls.take)
+
+    async def send(stopping: asyncio.Event) -> None:
+        await _first(stopping, follower.wait_caught_up())
+        await sender.run(stopping)
+
+    async def publish(_: asyncio.Event) -> None:
+        await relay.run(sender.finished)
+
+    async def status(_: web.Request) -> web.Response:
+        async with pool.acquire() as connection:
+            counts = await ledger.counts(connection)
+        return web.json_response({"messages": counts, "in_flight": len(sender.holding())})
+
+    def ready() -> dict[str, bool]:
+        return {"caught_up": consumer.caught_up, "controls": follower.caught_up}
+
+    loops = (consumer.run, follower.run, send, leases.run, publish)
+    return Running(loops, ready, [web.get("/v1/status", status)])
+
+
+async def _first(stopping: asyncio.Event, awaited: Coroutine[None, None, None]) -> None:
+    """Return when `awaited` is done or `stopping` is set."""
+    tasks = [asyncio.ensure_future(awaited), asyncio.ensure_future(stopping.wait())]
+    await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    for task in tasks:
+        task.cancel()

@@ -1,0 +1,73 @@
+"""From a claimed message to a parcel: our links, the sender's address, the rendered content."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import structlog
+from jinja2 import FileSystemLoader
+
+from services.dispatcher.domain.policy import Withheld
+from services.dispatcher.domain.rendering import Unrenderable, environment, render_email, render_sms
+from services.dispatcher.ledger import Claimed
+from services.dispatcher.providers.base import EmailContent, Parcel, SmsContent
+from services.dispatcher.providers.smtp import is_address
+from shared.clock import Clock
+from shared.events import Channel, Message
+from shared.links import Clicked, Links
+from shared.settings import Settings
+
+log = structlog.get_logger()
+
+TEMPLATES = Path(__file__).with_name("templates")
+
+
+class Composer:
+    """Makes parcels. Templates are compiled once; a changed file needs a new process."""
+
+    def __init__(self, settings: Settings, clock: Clock, folder: Path = TEMPLATES) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._links = Links(settings.public_url, settings.link_secret.get_secret_value())
+        self._templates = environment(FileSystemLoader(folder))
+
+    def parcel(self, claimed: Claimed) -> Parcel | Withheld:
+        """The parcel, or why there can be none."""
+        message = claimed.event.data
+        try:
+            content = self._email(claimed) if message.channel is Channel.EMAIL else self._sms(claimed)
+        except Unrenderable as error:
+            log.error("unrenderable", message_id=str(message.message_id), detail=str(error))  # noqa: TRY400  the message is the whole story
+            return Withheld.UNRENDERABLE
+        if isinstance(content, EmailContent) and not is_address(message.recipient):
+            return Withheld.BAD_ADDRESS
+        valid_for = (message.valid_until - self._clock.business()).total_seconds()
+        return Parcel(message.message_id, message.recipient, content, valid_for)
+
+    def _email(self, claimed: Claimed) -> EmailContent:
+        message = claimed.event.data
+        unsubscribe = self._url(claimed, "unsubscribe")
+        rendered = render_email(self._templates, message.template, self._view(claimed, unsubscribe))
+        shop_name = " ".join(str(message.context.get("shop_name") or claimed.event.shopid).split())
+        return EmailContent(
+            shop_name, rendered.subject, rendered.text, rendered.html, unsubscribe, self._clock.machine()
+        )
+
+    def _sms(self, claimed: Claimed) -> SmsContent:
+        message: Message = claimed.event.data
+        fallback = self._settings.public_url
+        return SmsContent(render_sms(self._templates, message.template, message.context, fallback))
+
+    def _view(self, claimed: Claimed, unsubscribe: str) -> Mapping[str, Any]:
+        context = claimed.event.data.context
+        return {
+            **context,
+            "answer_links": {answer: self._url(claimed, answer) for answer in context.get("answers", ())},
+            "unsubscribe_url": unsubscribe,
+            "postal_address": self._settings.postal_address,
+        }
+
+    def _url(self, claimed: Claimed, action: str) -> str:
+        shop, customer = claimed.customer
+        message = claimed.event.data
+        return self._links.url(Clicked(action, shop, customer, message.channel, str(message.message_id)))

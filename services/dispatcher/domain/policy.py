@@ -1,0 +1,81 @@
+"""The last check before hand-over, and how long to wait before another try."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from uuid import UUID
+
+from services.dispatcher.domain.consent import Standing, allows
+from shared.events import Control, Message
+
+FIRST_WAIT_SECONDS = 0.5
+LONGEST_WAIT_SECONDS = 60.0
+
+
+class Withheld(StrEnum):
+    """Why a message was not handed over, for good."""
+
+    EXPIRED = "expired"
+    NO_CONSENT = "no_consent"
+    BAD_ADDRESS = "bad_address"
+    UNRENDERABLE = "unrenderable"
+    NO_PROVIDER = "no_provider"
+
+
+class Held(StrEnum):
+    """Why a message is not handed over yet."""
+
+    CONSENT_NOT_READ = "consent_not_read"
+    PAUSED = "paused"
+
+
+Verdict = Withheld | Held | None
+
+
+@dataclass(frozen=True)
+class Switch:
+    """A control with the shop that it stands in."""
+
+    shop: str
+    control: Control
+
+    def pauses(self, shop: str, message: Message) -> bool:
+        """Whether it holds this message."""
+        control = self.control
+        return (
+            control.action == "pause"
+            and self.shop == shop
+            and control.journey in (None, message.journey)
+            and control.channel in (None, message.channel)
+        )
+
+
+def check(
+    shop: str, message: Message, standing: Standing, switches: Iterable[Switch], now: datetime
+) -> Verdict:
+    """None if the message may leave at business time `now`.
+
+    A pause holds rather than refuses, so an incident loses nothing that is still valid when it ends. Consent
+    that was never read is waited for: its record was written before the message, on another topic.
+    """
+    if now > message.valid_until:
+        return Withheld.EXPIRED
+    if not standing.known:
+        return Held.CONSENT_NOT_READ
+    if not allows(standing, message.channel):
+        return Withheld.NO_CONSENT
+    if any(switch.pauses(shop, message) for switch in switches):
+        return Held.PAUSED
+    return None
+
+
+def wait_before_retry(message_id: UUID, attempts: int, asked_seconds: float | None = None) -> float:
+    """Machine seconds until the next try: doubling from half a second to a minute, spread by up to a quarter.
+
+    What a provider asked for is the least. The spread is a hash of message and attempt, so messages part
+    company.
+    """
+    doubled = min(FIRST_WAIT_SECONDS * 2.0 ** min(max(attempts - 1, 0), 16), LONGEST_WAIT_SECONDS)
+    spread = (message_id.int + attempts * 0x9E3779B97F4A7C15) % 1009 / 1009
+    return max(doubled, asked_seconds or 0.0) * (1 + spread / 4)

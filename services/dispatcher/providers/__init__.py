@@ -1,0 +1,1 @@
+"""One file per provider behind one small port (base.py)."""

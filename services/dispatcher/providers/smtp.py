@@ -1,0 +1,168 @@
+"""E-mail over SMTP, on a few kept connections.
+
+Messages are serialised here and sent as bytes: EmailMessage's own policy, which aiosmtplib uses again for a
+message object, folds a long List-Unsubscribe into an encoded word, and one-click unsubscribe dies. Until DATA
+is begun nothing can have been taken; from then on only a reply tells.
+"""
+
+import asyncio
+import socket
+from email.errors import HeaderParseError
+from email.headerregistry import Address
+from email.message import EmailMessage
+from email.policy import SMTP as SMTP_POLICY
+from email.utils import format_datetime
+
+import aiosmtplib
+
+from services.dispatcher.providers.base import Answer, EmailContent, Parcel, Result
+from shared.events import Channel
+from shared.settings import Settings
+
+POLICY = SMTP_POLICY.clone(max_line_length=998)
+CORRELATION_HEADER = "X-Orderwake-Message-Id"
+
+_FAULTS = (aiosmtplib.SMTPException, OSError)
+
+
+def serialise(parcel: Parcel, sender_email: str) -> bytes:
+    """The message as it goes over the wire. Raises ValueError when a header cannot hold its value."""
+    if not isinstance(parcel.content, EmailContent):
+        message = "SMTP carries e-mail only"
+        raise TypeError(message)
+    content, mail = parcel.content, EmailMessage(POLICY)
+    sender = Address(content.sender_name, addr_spec=sender_email)
+    mail["From"] = sender
+    mail["To"] = Address(addr_spec=parcel.recipient)
+    mail["Subject"] = content.subject
+    mail["Date"] = format_datetime(content.written_at)
+    mail["Message-ID"] = f"<{parcel.message_id}@{sender.domain}>"
+    mail["List-Unsubscribe"] = f"<{content.unsubscribe_url}>"
+    mail["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
+    mail[CORRELATION_HEADER] = str(parcel.message_id)
+    mail.set_content(content.text, cte="quoted-printable")
+    mail.add_alternative(content.html, subtype="html", cte="quoted-printable")
+    return mail.as_bytes()
+
+
+def is_address(recipient: str) -> bool:
+    """Whether `recipient` is one that these headers and SMTP without SMTPUTF8 can carry."""
+    try:
+        return recipient.isascii() and bool(Address(addr_spec=recipient).domain)
+    except (ValueError, HeaderParseError, IndexError):
+        return False
+
+
+class SmtpProvider:
+    """Hands e-mail to one SMTP server."""
+
+    name = "smtp"
+    channel = Channel.EMAIL
+
+    def __init__(self, settings: Settings) -> None:
+        self._sender = settings.sender_email
+        self._free: asyncio.LifoQueue[_Line] = asyncio.LifoQueue()
+        for _ in range(settings.smtp_connections):
+            self._free.put_nowait(_Line(settings))
+
+    async def start(self) -> None:
+        """Nothing to do: connections wait for the first parcel."""
+
+    async def send(self, parcel: Parcel) -> Answer:
+        """Hand over one e-mail. Raises ValueError if it cannot be written."""
+        raw = serialise(parcel, self._sender)
+        line = await self._free.get()
+        try:
+            return await line.hand_over(parcel.recipient, raw)
+        except BaseException:
+            line.drop()
+            raise
+        finally:
+            self._free.put_nowait(line)
+
+    async def close(self) -> None:
+        """Close every connection that is not in use."""
+        while not self._free.empty():
+            self._free.get_nowait().drop()
+
+
+class _Line:
+    """One connection, made when first needed and made anew after a fault."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._client: aiosmtplib.SMTP | None = None
+
+    async def hand_over(self, recipient: str, raw: bytes) -> Answer:
+        try:
+            client = await self._open_envelope(recipient)
+        except (aiosmtplib.SMTPSenderRefused, aiosmtplib.SMTPRecipientRefused) as refusal:
+            await self._reset()
+            return _refusal(refusal.code)
+        except aiosmtplib.SMTPResponseException as refusal:  # greeting, EHLO or AUTH: not about this message
+            self.drop()
+            return Answer(Result.NOT_TAKEN, f"smtp_{refusal.code}")
+        except _FAULTS as fault:
+            self.drop()
+            return Answer(Result.NOT_TAKEN, _word(fault))
+        return await self._data(client, raw)
+
+    def drop(self) -> None:
+        if self._client is not None:
+            self._client.close()
+            self._client = None
+
+    async def _open_envelope(self, recipient: str) -> aiosmtplib.SMTP:
+        if self._client is not None:
+            try:
+                return await self._envelope(self._client, recipient)
+            except aiosmtplib.SMTPServerDisconnected:
+                self.drop()  # the server closed it while it was idle; a new one tells the truth
+        self._client = _client(self._settings)
+        await self._client.connect()
+        return await self._envelope(self._client, recipient)
+
+    async def _envelope(self, client: aiosmtplib.SMTP, recipient: str) -> aiosmtplib.SMTP:
+        await client.mail(self._settings.sender_email)
+        await client.rcpt(recipient)
+        return client
+
+    async def _data(self, client: aiosmtplib.SMTP, raw: bytes) -> Answer:
+        try:
+            reply = await client.data(raw)
+        except aiosmtplib.SMTPDataError as refusal:
+            await self._reset()
+            return _refusal(refusal.code)
+        except _FAULTS as fault:
+            self.drop()
+            return Answer(Result.UNKNOWN, _word(fault))
+        return Answer(Result.ACCEPTED, reference=None if "@" in reply.message else reply.message[:200])
+
+    async def _reset(self) -> None:
+        try:
+            if self._client is not None:
+                await self._client.rset()
+        except _FAULTS:
+            self.drop()
+
+
+def _client(settings: Settings) -> aiosmtplib.SMTP:
+    return aiosmtplib.SMTP(
+        hostname=settings.smtp_host,
+        port=settings.smtp_port,
+        timeout=settings.provider_timeout_seconds,
+        start_tls=settings.smtp_starttls,
+        username=settings.smtp_username or None,
+        password=settings.smtp_password.get_secret_value() or None,
+        local_hostname=socket.gethostname(),
+    )
+
+
+def _refusal(code: int) -> Answer:
+    """RFC 5321, section 4.2.1: 4yz is transient, 5yz permanent, and neither took the message."""
+    results = {4: Result.NOT_TAKEN, 5: Result.REJECTED}
+    return Answer(results.get(code // 100, Result.UNKNOWN), f"smtp_{code}")
+
+
+def _word(fault: Exception) -> str:
+    return "smtp_timeout" if isinstance(fault, TimeoutError) else "smtp_connection_lost"

@@ -1,0 +1,39 @@
+"""Checks requests against a published OpenAPI document."""
+
+import json
+from pathlib import Path
+
+from aiohttp import web
+from openapi_core import OpenAPI
+from openapi_core.datatypes import RequestParameters
+from werkzeug.datastructures import Headers, ImmutableMultiDict
+
+
+class Specification:
+    """A document; the server that it names stands in for our own address."""
+
+    def __init__(self, path: Path) -> None:
+        document = json.loads(path.read_text())
+        self._openapi = OpenAPI.from_dict(document)
+        self._server = str(document["servers"][0]["url"])
+
+    def violations(self, request: web.Request, body: bytes) -> list[str]:
+        """What is wrong with a request, in the validator's words."""
+        return [
+            f"{type(error).__name__}: {error.__cause__ or error}"
+            for error in self._openapi.iter_request_errors(_Adapter(request, body, self._server))
+        ]
+
+
+class _Adapter:
+    """A request as openapi-core wants it."""
+
+    def __init__(self, request: web.Request, body: bytes, server: str) -> None:
+        self.host_url = server
+        self.path = request.path
+        self.method = request.method.lower()
+        self.body = body
+        self.content_type = request.content_type
+        self.parameters = RequestParameters(
+            query=ImmutableMultiDict(request.query.items()), header=Headers(dict(request.headers)), path={}
+        )
