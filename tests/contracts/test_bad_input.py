@@ -54,6 +54,13 @@ def _consent_of_2099() -> dict[str, Any]:
     return envelope(SHOP, "customer", {"version": 1, "consent": consent}, customerid="c1")
 
 
+def _a_state(kind: str, who: str, version: int) -> dict[str, Any]:
+    if kind == "customer":
+        return envelope(SHOP, kind, {"version": version}, customerid=who)
+    product = {"product_id": who, "updated_at": f"2026-03-01T0{version}:00:00Z", "name": "Mat"}
+    return envelope(SHOP, kind, product)
+
+
 def _without(event: dict[str, Any], field: str) -> dict[str, Any]:
     return event | {"data": {name: value for name, value in event["data"].items() if name != field}}
 
@@ -203,17 +210,10 @@ async def test_an_older_state_of_a_customer_or_product_after_a_newer_one_is_drop
 ) -> None:
     before = (await ingest.status())["superseded"]
     who = fresh()
+    topic = {"customer": "inbound.customers", "product": "inbound.catalog"}[kind]
     for version in (2, 1, 3):
-        moment = f"2026-03-0{version - 1 or 1}T0{version}:00:00Z"
-        data = {
-            "customer": {"version": version},
-            "product": {"product_id": who, "updated_at": moment, "name": "x"},
-        }
-        customer = who if kind == "customer" else None
-        event = envelope(SHOP, kind, data[kind], customerid=customer, id=fresh())
-        await ingest.send(
-            {"customer": "inbound.customers", "product": "inbound.catalog"}[kind], event, key=b"one"
-        )
+        event = _a_state(kind, who, version) | {"id": fresh()}
+        await ingest.send(topic, event, key=b"one partition")
     await ingest.expect({"customer": "customers", "product": "catalog"}[kind], 2)
     await ingest.count("superseded", before + 1)
 

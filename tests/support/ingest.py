@@ -112,7 +112,7 @@ class Taken:
 
 @dataclass
 class Ingest:
-    """Ingest as a test sees it: `client` speaks HTTP, `send` produces to its topics, `out` is what left it."""
+    """Ingest as tests see it: `client` speaks HTTP, `send` produces to its topics, `out` is what left it."""
 
     shop: str
     client: "TestClient[web.Request, web.Application]"
