@@ -1,25 +1,23 @@
 """A single-threaded recount of the log: what the tables must equal, by a way of its own.
 
-It looks at the final state of each order only, so it shares the definition of what a basket teaches with the live stages,
-but neither their deltas nor their watermarks.
+It looks at the final state of each order only. So it shares the definition of what a basket teaches with the live
+stages, but neither their deltas nor their watermarks.
 """
 
 from collections.abc import Iterable
-from itertools import permutations
 
-from services.recommender.domain.affinity import BucketCounts, ProductRecord
+from services.recommender.domain.affinity import Tally, bucket_key, load, split_bucket_key
 from services.recommender.domain.baskets import Bought, CameBack, bought, came_back, taught_by
 from shared.events import OrderRecorded, ReturnRecorded
-from shared.ids import partition_key
 
-Counts = dict[bytes, dict[str, BucketCounts]]
+Counts = dict[bytes, Tally]
 
 
 def recount(events: Iterable[OrderRecorded | ReturnRecorded]) -> Counts:
-    """Counts by product key (shop|product) and bucket, from all records of orders and returns.
+    """Count by product and bucket (see `bucket_key`) from all records of orders and returns.
 
-    Records of one order, and of one return, must come in the order of the log where their versions are equal; otherwise any
-    order will do.
+    Records of one order, and of one return, come in the order of the log where their versions are equal;
+    otherwise any order will do.
     """
     orders: dict[tuple[str, str | None, str], Bought] = {}
     returns: dict[tuple[str, str | None, str], dict[str, CameBack]] = {}
@@ -41,15 +39,20 @@ def recount(events: Iterable[OrderRecorded | ReturnRecorded]) -> Counts:
 
 
 def _add(counts: Counts, shop: str, bucket: int, products: list[str]) -> None:
-    name = str(bucket)
     for product in products:
-        by_bucket = counts.setdefault(partition_key(shop, product), {})
-        by_bucket.setdefault(name, {"orders": 0, "pairs": {}})["orders"] += 1
-    for product, other in permutations(products, 2):
-        pairs = counts[partition_key(shop, product)][name]["pairs"]
-        pairs[other] = pairs.get(other, 0) + 1
+        tally = counts.setdefault(bucket_key(shop, product, bucket), {"orders": 0, "pairs": {}})
+        tally["orders"] += 1
+        for other in products:
+            if other != product:
+                tally["pairs"][other] = tally["pairs"].get(other, 0) + 1
 
 
-def counts_of(records: Iterable[tuple[bytes, ProductRecord]]) -> Counts:
-    """The counts in records of the second stage, by key, to be compared with a recount."""
-    return {key: record["counts"] for key, record in records if record["counts"]}
+def counts_in(table: Iterable[tuple[bytes, bytes]]) -> Counts:
+    """Read the counts out of the table `pairs`, to be compared with a recount: what came to nothing is left out."""
+    counts: Counts = {}
+    for key, raw in table:
+        if split_bucket_key(key):
+            record = load(raw)
+            if record["orders"] or record["pairs"]:
+                counts[key] = {"orders": record["orders"], "pairs": record["pairs"]}
+    return counts

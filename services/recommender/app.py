@@ -1,0 +1,76 @@
+"""Composition root of the recommender: stream workers, publisher and ranker in one process."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from aiohttp import web
+
+from services.recommender import agents
+from services.recommender.agents import Progress
+from services.recommender.lag import Lag
+from services.recommender.publisher import Publisher
+from services.recommender.ranker import Ranker
+from shared.clock import Clock
+from shared.kafka.faust import make_app, run
+from shared.service import Running
+from shared.settings import Settings
+from shared.topics import BASKET_DELTAS, RECOMMENDER_APP, RECOMMENDER_TABLES
+
+_BATCH_RECORDS = 2000
+_BUSY_RECORDS = 2000
+
+
+@asynccontextmanager
+async def build(settings: Settings, clock: Clock) -> AsyncIterator[Running]:
+    """Put the service together.
+
+    Batches are large whatever the setting: a popular product's counts are written once a batch, however often it sold.
+    """
+    settings = settings.model_copy(update={"batch_records": max(settings.batch_records, _BATCH_RECORDS)})
+    app = make_app(settings, RECOMMENDER_APP, "recommender", tables=RECOMMENDER_TABLES)
+    driver = app.driver
+    publisher, lag = Publisher(app, settings, clock), Lag(app, settings)
+    progress = agents.register(app, publisher)
+    ranker = Ranker(
+        settings,
+        clock,
+        publish=driver.producer.publish,
+        owned=lambda: frozenset(partition for topic, partition in driver.assigned if topic == BASKET_DELTAS.name),
+        busy=lambda: sum(lag.by_topic.values()) > _BUSY_RECORDS,
+    )
+
+    async def stream(stopping: asyncio.Event) -> None:
+        await run(app, stopping)
+
+    async def status(_: web.Request) -> web.Response:
+        return web.json_response(_status(progress, lag, publisher, ranker))
+
+    yield Running(
+        loops=(stream, publisher.run, lag.run, ranker.follower.run, ranker.run),
+        ready=lambda: {
+            "recovered": driver.ready.is_set(),
+            "caught_up": lag.caught_up,
+            "following": ranker.follower.caught_up,
+        },
+        routes=(web.get("/v1/status", status),),
+    )
+
+
+def _status(progress: Progress, lag: Lag, publisher: Publisher, ranker: Ranker) -> dict[str, object]:
+    """Say how far the learning is.
+
+    `orders`, `returns`, `deltas` and `pairs_updated` are records taken by this process since it started; `products`
+    and `pairs` what the ranker knows, of all workers; `lag` records by topic; the last two, products that wait.
+    """
+    return {
+        "orders": progress.orders,
+        "returns": progress.returns,
+        "deltas": progress.deltas,
+        "pairs_updated": progress.pairs,
+        "products": sum(len(counts.orders) for counts in ranker.shops.values()),
+        "pairs": sum(len(pairs) for counts in ranker.shops.values() for pairs in counts.pairs.values()),
+        "lag": lag.by_topic,
+        "unpublished": publisher.waiting,
+        "unranked": ranker.waiting,
+    }
