@@ -242,14 +242,17 @@ class FaustTopic:
 
     name: str
     compacted: bool = False
-    one_partition: bool = False
     config: dict[str, str] = field(default_factory=dict)
 
 
+def changelog_name(app_id: str, table: str) -> str:
+    """Where the Faust app `app_id` keeps a table's writes; named as Faust itself would."""
+    return f"{app_id}-{table}-changelog"
+
+
 def faust_topics(app_id: str, tables: tuple[str, ...]) -> tuple[FaustTopic, ...]:
-    """The internal topics of the Faust app `app_id` with these tables: the leader topic and one changelog a table."""
-    leader = FaustTopic(f"{app_id}-__assignor-__leader", compacted=True, one_partition=True)
-    return leader, *(FaustTopic(f"{app_id}-{table}-changelog", compacted=True) for table in tables)
+    """The internal topics of the Faust app `app_id` with these tables: a changelog each, as Faust's leader is off."""
+    return tuple(FaustTopic(changelog_name(app_id, table), compacted=True) for table in tables)
 
 
 RECOMMENDER_APP = "orderwake-recommender-v1"

@@ -41,7 +41,7 @@ def declared(
         found.append(
             Declared(
                 own.name,
-                1 if own.one_partition else count,
+                count,
                 _common(settings) | policy | {"max.message.bytes": "16000000"},
             )
         )

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, Self
 
 import pytest
 
@@ -114,7 +115,7 @@ class Feed:
             await produce(self._bootstrap, self._names.source.name, some_records(KEYS))
             self.rounds += 1
 
-    async def __aenter__(self) -> "Feed":
+    async def __aenter__(self) -> Self:
         self._task = asyncio.create_task(self._run())
         return self
 
@@ -144,7 +145,7 @@ async def test_counts_are_exact_when_workers_join_leave_and_are_killed(
             assert all_workers.end("b", signal.SIGTERM) == 0
         await eventually(lambda: all_committed(kafka.bootstrap, names), 60)
         assert all_workers.end("a", signal.SIGTERM) == 0
-    assert await counted(kafka.bootstrap, names) == {key: feed.rounds for key in expected(KEYS)}
+    assert await counted(kafka.bootstrap, names) == dict.fromkeys(expected(KEYS), feed.rounds)
     assert len(await delta_origins(kafka.bootstrap, names)) == feed.rounds * KEYS
 
 
@@ -186,13 +187,14 @@ async def test_a_worker_that_was_thrown_out_in_the_middle_of_a_batch_writes_noth
         await wake.wait()
         for one in batch:
             tables["counts"].set(one.record.key or b"", b'{"count": 99, "offset": 0}')
-        return [Output(names.deltas, b"key", b"from the stalled worker")] + count_batch(batch, tables, names)
+        return [Output(names.deltas, b"key", b"from the stalled worker"), *count_batch(batch, tables, names)]
 
     async with running(stalled):
         await asyncio.wait_for(begun.wait(), 30)
         beating = asyncio.Event()
-        coordinator = stalled.consumer._thread._ensure_consumer()._coordinator
-        beat = coordinator._do_heartbeat
+        thread: Any = stalled.consumer._thread  # type: ignore[attr-defined]  # noqa: SLF001  only there can beats be lost
+        coordinator = thread._ensure_consumer()._coordinator  # noqa: SLF001  as above
+        beat = coordinator._do_heartbeat  # noqa: SLF001  as above
 
         async def no_beat() -> bool:
             return bool(await beat()) if beating.is_set() else False

@@ -4,14 +4,16 @@ import asyncio
 import signal
 import sys
 from pathlib import Path
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import structlog
 
 from shared import log
 from shared.kafka.faust import run
-from shared.kafka.faust.stores import Kind
 from tests.support.driver import Names, counting_app, settings_for
+
+if TYPE_CHECKING:
+    from shared.kafka.faust.stores import Kind
 
 
 async def main(bootstrap: str, prefix: str, folder: str, store: str) -> None:

@@ -42,7 +42,7 @@ class _RawSchema(faust.Schema[Any, Any]):
         return decode
 
 
-def batch_agent(
+def batch_agent(  # noqa: PLR0913  each part may be named at the agent
     app: AppT,
     topic: Topic,
     *,
@@ -56,7 +56,7 @@ def batch_agent(
     `batch` are a partition's next records that passed the guard, in order; `tables` the named tables' partitions.
     `process` may be called again for the same batch and must then say the same. It raises RetryLater to be called
     again until it works; any other exception is tried three times and then stops the service. `check` is the
-    guard's; `admit` takes the guard's place altogether.
+    guard's; `admit` takes the guard's place altogether. `tables_first` makes the tables durable before the outputs.
     """
 
     def decorate(process: Process) -> Process:

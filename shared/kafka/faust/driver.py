@@ -17,6 +17,7 @@ from shared.kafka.faust.producer import BatchProducer, Output
 from shared.kafka.faust.stores import Kind, Stores
 from shared.kafka.faust.tables import PartitionTable, Tables
 from shared.settings import Settings
+from shared.topics import changelog_name
 
 log = structlog.get_logger()
 
@@ -56,8 +57,8 @@ class Driver:
         self._locks: dict[Place, asyncio.Lock] = {}
 
     def changelog(self, table: str) -> str:
-        """Return the name of a table's changelog topic, as `shared.topics.faust_topics` declares it."""
-        return f"{self.app_id}-{table}-changelog"
+        """Return the name of a table's changelog topic."""
+        return changelog_name(self.app_id, table)
 
     def lag(self) -> dict[Place, int]:
         """Count the records not yet done, by assigned topic and partition, as far as a fetch has told."""
