@@ -75,6 +75,7 @@ class PositionedConsumer(ConsumerRebalanceListener):  # type: ignore[misc]  # ai
         self._owner = uuid4()
         self._turn = asyncio.Lock()
         self._assignment = 0
+        self._unassigned: Exception | None = None
         self._positions: dict[TopicPartition, int] = {}
         self._log_ends: dict[TopicPartition, int] = {}
         self._observed = float("-inf")
@@ -132,6 +133,12 @@ class PositionedConsumer(ConsumerRebalanceListener):  # type: ignore[misc]  # ai
 
     async def on_partitions_assigned(self, assigned: Sequence[TopicPartition]) -> None:
         """Take ownership of the partitions' rows and seek to the positions they hold."""
+        try:
+            await self._take_over(assigned)
+        except Exception as error:  # noqa: BLE001  aiokafka would only log it: `run` must learn of it
+            self._unassigned = error
+
+    async def _take_over(self, assigned: Sequence[TopicPartition]) -> None:
         consumer = self._consumer
         async with self._turn:
             if not assigned or consumer is None:
@@ -150,13 +157,17 @@ class PositionedConsumer(ConsumerRebalanceListener):  # type: ignore[misc]  # ai
         before = self._assignment
         fetched = await consumer.getmany(timeout_ms=_POLL_MS, max_records=self._settings.batch_records)
         async with self._turn:
+            if self._unassigned:
+                error, self._unassigned = self._unassigned, None
+                raise error
             if before != self._assignment:
                 self._seek_again(consumer)
                 return
             mine = {tp: records for tp, records in fetched.items() if tp in self._positions}
             if mine:
                 await self._process(consumer, mine)
-            elif self._positions and self._clock.monotonic() - self._observed > HEARTBEAT_SECONDS:
+            # Also under steady load: other partitions may be silent, and silence means stale.
+            if self._positions and self._clock.monotonic() - self._observed > HEARTBEAT_SECONDS:
                 await self._observe(consumer)
 
     def _seek_again(self, consumer: AIOKafkaConsumer) -> None:

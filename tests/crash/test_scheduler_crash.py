@@ -160,8 +160,8 @@ async def test_every_step_is_settled_once_whatever_is_killed(world: World) -> No
         await _produce(world, [event for life in lives for event in life])
         await _wreck(world, first, second, len(expected))
         await eventually(lambda: _all_published(world, expected), 60, "a final verdict for every step")
-        assert first.alive
-        assert second.alive
+        assert first.alive, first.text[-4000:]
+        assert second.alive, second.text[-4000:]
         assert (first.stop(), second.stop()) == (0, 0)
 
     _check(expected, await _read(world, DECISIONS), await _read(world, MESSAGES))
