@@ -37,7 +37,9 @@ def guest_id(salt: bytes, shop: str, email: str) -> CustomerId:
 
 
 def named_customer(event: Event, salt: bytes) -> CustomerId | None:
-    """The customer that the event itself names, by id or as a guest."""
+    """The customer that the event itself names, by id or as a guest. A product is nobody's, whatever it says."""
+    if isinstance(event, ProductRecorded):
+        return None
     if event.customerid is not None:
         return CustomerId(event.customerid)
     if isinstance(event, InboundOrderRecorded) and event.data.guest:

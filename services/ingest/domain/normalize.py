@@ -37,10 +37,10 @@ def key_of(event: Event) -> bytes:
 
 def inbound_key_of(event: Event) -> bytes:
     """Kafka key on an inbound topic: news about one thing, sent one after the other, stays in that order."""
-    about = (
-        event.customerid or getattr(event.data, "order_id", None) or getattr(event.data, "product_id", None)
-    )
-    return ids.partition_key(event.shopid, about or event.id)
+    if isinstance(event, ProductRecorded):
+        return key_of(event)
+    about = event.customerid or getattr(event.data, "order_id", None) or event.id
+    return ids.partition_key(event.shopid, about)
 
 
 def _without_contact(order: Order) -> Order:

@@ -1,0 +1,294 @@
+"""The pipeline from `inbound.*` to the canonical topics, on real Kafka and PostgreSQL."""
+
+import secrets
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+import asyncpg
+import pytest
+
+from services.ingest import store
+from services.ingest.intake import Intake
+from services.ingest.publisher import Publisher
+from services.ingest.sweep import Sweep
+from shared.db import create_pool
+from shared.embedded import Infrastructure
+from shared.events import InboundOrderRecorded, ShipmentRecorded
+from shared.kafka.guard import Guard
+from shared.kafka.outbox import Outgoing
+from shared.kafka.records import Admitted, Record
+from shared.settings import Settings
+from tests.support import eventually
+from tests.support.ingest import (
+    NOW,
+    Ingest,
+    Taken,
+    a_return,
+    a_shipment,
+    an_order,
+    envelope,
+    ingest_running,
+    own_database,
+    prepare,
+    raw,
+    settings_for,
+    standing_clock,
+    tap,
+)
+
+SHOP = f"t{secrets.token_hex(4)}"
+GUEST = {"email": "Ada@Example.com", "first_name": "Ada", "email_consent": True}
+
+
+class Stopped(Exception):  # noqa: N818  it stands for a kill, not for an error
+    """The process dies here."""
+
+
+@pytest.fixture(scope="module")
+async def running(infrastructure: Infrastructure) -> AsyncIterator[Ingest]:
+    async with own_database(infrastructure, SHOP) as database_url:
+        settings = settings_for(infrastructure, database_url)
+        await prepare(settings)
+        async with ingest_running(SHOP, settings) as ingest:
+            yield ingest
+
+
+@pytest.fixture
+async def ingest(running: Ingest) -> Ingest:
+    running.out.clear()
+    return running
+
+
+def _fresh() -> str:
+    return secrets.token_hex(6)
+
+
+async def test_an_order_goes_to_its_topic_under_its_customer(ingest: Ingest) -> None:
+    order = an_order(SHOP, _fresh()) | {"id": _fresh()}
+    await ingest.send("inbound.orders", order)
+    (record,) = await ingest.expect("orders")
+    assert record.key == f"{SHOP}|c1".encode()
+    assert record.event["customerid"] == "c1"
+    assert record.event["recordedat"] == "2026-03-02T12:00:00Z"
+    assert (record.event["id"], record.event["correlationid"]) == (order["id"], order["id"])
+
+
+@pytest.mark.parametrize(
+    ("kind", "inbound", "canonical", "data"),
+    [
+        ("customer", "inbound.customers", "customers", {"version": 1, "email": "ada@example.com"}),
+        (
+            "cart",
+            "inbound.carts",
+            "carts",
+            {
+                "cart_id": "k",
+                "updated_at": "2026-03-02T09:00:00Z",
+                "currency": "USD",
+                "total": "1",
+                "products": ["p1"],
+            },
+        ),
+        (
+            "engagement",
+            "inbound.engagement",
+            "engagement",
+            {"kind": "opened", "channel": "email", "occurred_at": "2026-03-02T09:00:00Z"},
+        ),
+    ],
+)
+async def test_each_kind_goes_from_its_inbound_to_its_canonical_topic(
+    ingest: Ingest, kind: str, inbound: str, canonical: str, data: dict[str, Any]
+) -> None:
+    customer = _fresh()
+    await ingest.send(inbound, envelope(SHOP, kind, data, customerid=customer, id=_fresh()))
+    (record,) = await ingest.expect(canonical)
+    assert record.key == f"{SHOP}|{customer}".encode()
+    assert {name: record.event["data"][name] for name in data} == data
+
+
+async def test_a_product_is_keyed_by_product_and_belongs_to_no_customer(ingest: Ingest) -> None:
+    product = {"product_id": _fresh(), "updated_at": "2026-03-02T09:00:00Z", "name": "Mat"}
+    await ingest.send("inbound.catalog", envelope(SHOP, "product", product, customerid="c1", id=_fresh()))
+    (record,) = await ingest.expect("catalog")
+    assert record.key == f"{SHOP}|{product['product_id']}".encode()
+    assert "customerid" not in record.event
+
+
+async def test_one_customers_orders_keep_their_order_whatever_the_producers_keys(ingest: Ingest) -> None:
+    orders = [an_order(SHOP, f"{_fresh()}-{number}") | {"id": _fresh()} for number in range(50)]
+    for order in orders:
+        await ingest.send("inbound.orders", order, key=b"always the same")
+    records = await ingest.expect("orders", 50)
+    assert [record.event["id"] for record in records] == [order["id"] for order in orders]
+    assert len({record.partition for record in records}) == 1
+
+
+async def test_shipments_and_returns_find_the_customer_by_their_order(ingest: Ingest) -> None:
+    order = _fresh()
+    await ingest.send("inbound.orders", an_order(SHOP, order, "c7") | {"id": _fresh()})
+    await ingest.expect("orders")
+    await ingest.send("inbound.shipments", a_shipment(SHOP, order) | {"id": _fresh()})
+    await ingest.send("inbound.returns", a_return(SHOP, order) | {"id": _fresh()})
+    for topic in ("shipments", "returns"):
+        (record,) = await ingest.expect(topic)
+        assert (record.key, record.event["customerid"]) == (f"{SHOP}|c7".encode(), "c7")
+
+
+async def test_what_came_before_its_order_follows_it_in_the_order_it_came(ingest: Ingest) -> None:
+    order = _fresh()
+    for status in ("pending", "in_transit", "delivered"):
+        event = a_shipment(SHOP, order, status=status) | {"id": _fresh()}
+        await ingest.send("inbound.shipments", event, key=b"one partition")
+    await ingest.send("inbound.returns", a_return(SHOP, order) | {"id": _fresh()})
+    await ingest.count("parked", 4)
+    await ingest.send("inbound.orders", an_order(SHOP, order) | {"id": _fresh()})
+    records = await ingest.expect("shipments", 3)
+    assert [record.event["data"]["status"] for record in records] == ["pending", "in_transit", "delivered"]
+    await ingest.expect("returns")
+
+
+async def test_a_shipment_with_its_customer_does_not_wait_for_its_order(ingest: Ingest) -> None:
+    await ingest.send("inbound.shipments", a_shipment(SHOP, _fresh(), "c9") | {"id": _fresh()})
+    (record,) = await ingest.expect("shipments")
+    assert record.event["customerid"] == "c9"
+
+
+async def test_a_guests_order_and_contact_part_company(ingest: Ingest) -> None:
+    first, second = (an_order(SHOP, _fresh(), None, guest=GUEST) | {"id": _fresh()} for _ in range(2))
+    await ingest.send("inbound.orders", first, second | {"time": "2026-03-02T10:00:00Z"})
+    orders = await ingest.expect("orders", 2)
+    profiles = await ingest.expect("customers", 2)
+    (guest,) = {record.event["customerid"] for record in (*orders, *profiles)}
+    assert guest.startswith("g-")
+    assert all(b"xample.com" not in record.value for record in orders)
+    assert profiles[0].key == f"{SHOP}|{guest}".encode()
+    assert profiles[0].event["data"]["email"] == "Ada@Example.com"
+    assert profiles[0].event["data"]["guest"] is True
+    assert profiles[0].event["data"]["consent"]["email"]["granted"] is True
+
+
+async def test_a_guests_shipment_goes_to_the_guest(ingest: Ingest) -> None:
+    order = _fresh()
+    await ingest.send("inbound.orders", an_order(SHOP, order, None, guest=GUEST) | {"id": _fresh()})
+    (placed,) = await ingest.expect("orders")
+    await ingest.send("inbound.shipments", a_shipment(SHOP, order) | {"id": _fresh()})
+    (sent,) = await ingest.expect("shipments")
+    assert sent.key == placed.key
+
+
+async def test_a_known_customers_order_leaves_a_guests_contact_unused(ingest: Ingest) -> None:
+    await ingest.send("inbound.orders", an_order(SHOP, _fresh(), "c1", guest=GUEST) | {"id": _fresh()})
+    (record,) = await ingest.expect("orders")
+    assert b"xample.com" not in record.value
+    assert ingest.on("customers") == []
+
+
+class Parts:
+    """The pipeline without its consumer, so that a test may stop it between any two steps."""
+
+    def __init__(self, pool: asyncpg.Pool, ingest: Ingest, settings: Settings) -> None:
+        clock = standing_clock()
+        guard = Guard("ingest", ingest.producer, 500, 1000)
+        self.pool = pool
+        self.publisher = Publisher(ingest.producer)
+        self.intake = Intake(self.publisher, guard, clock, b"salt")
+        self.sweep = Sweep(pool, self.intake, ingest.producer, settings, clock)
+
+    async def handle_and_die(self, batch: Sequence[Admitted]) -> None:
+        """Die between Kafka's acknowledgement and the commit."""
+        async with self.pool.acquire() as connection, connection.transaction():
+            await self.intake.handle(connection, batch)
+            raise Stopped
+
+
+@pytest.fixture
+async def parts(infrastructure: Infrastructure, database_url: str, running: Ingest) -> AsyncIterator[Parts]:
+    settings = settings_for(infrastructure, database_url)
+    await prepare(settings)
+    pool = await create_pool(settings, store.SCHEMA)
+    yield Parts(pool, running, settings)
+    await pool.close()
+
+
+@pytest.fixture
+async def left(running: Ingest, unique: str) -> AsyncIterator[list[Taken]]:
+    out: list[Taken] = []
+    async with tap(running.settings, out, unique):
+        yield out
+
+
+def _order(shop: str, order: str = "o1") -> Admitted:
+    event = an_order(shop, order) | {"id": f"order-{order}"}
+    return Admitted(
+        Record("inbound.orders", 0, 0, None, raw(event)), InboundOrderRecorded.model_validate(event)
+    )
+
+
+def _shipment(shop: str, order: str = "o1") -> Admitted:
+    event = a_shipment(shop, order)
+    return Admitted(
+        Record("inbound.shipments", 0, 0, None, raw(event)), ShipmentRecorded.model_validate(event)
+    )
+
+
+async def test_a_batch_that_died_after_publishing_is_published_again_and_loses_nothing(
+    parts: Parts, left: list[Taken], unique: str
+) -> None:
+    batch = [_shipment(unique, "o2"), _order(unique, "o1"), _order(unique, "o2")]
+    with pytest.raises(Stopped):
+        await parts.handle_and_die(batch)
+    async with parts.pool.acquire() as connection, connection.transaction():
+        await parts.intake.handle(connection, batch)
+    await eventually(lambda: len(left) == 6, what=lambda: f"each twice: {left}")
+    ids = sorted(record.event["id"] for record in left)
+    assert ids == sorted(2 * ["order-o1", "order-o2", "shipment-o2"])
+
+
+async def test_a_batch_that_died_before_publishing_has_left_no_trace(
+    parts: Parts, left: list[Taken], unique: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def die(_: Sequence[Outgoing]) -> None:
+        raise Stopped
+
+    with monkeypatch.context() as patched:
+        patched.setattr(parts.publisher, "publish", die)
+        with pytest.raises(Stopped):
+            async with parts.pool.acquire() as connection, connection.transaction():
+                await parts.intake.handle(connection, [_order(unique)])
+    async with parts.pool.acquire() as connection, connection.transaction():
+        await parts.intake.handle(connection, [_order(unique)])
+    await eventually(lambda: [record.event["id"] for record in left] == ["order-o1"])
+
+
+async def test_a_batch_that_came_twice_after_its_commit_is_published_once(
+    parts: Parts, left: list[Taken], unique: str
+) -> None:
+    for order in ("o1", "o1", "o2"):
+        async with parts.pool.acquire() as connection, connection.transaction():
+            await parts.intake.handle(connection, [_order(unique, order)])
+    await eventually(lambda: len(left) >= 2)
+    assert sorted(record.event["id"] for record in left) == ["order-o1", "order-o2"]
+
+
+async def test_a_shipment_parked_while_another_worker_took_its_order_is_released_by_the_sweep(
+    parts: Parts, left: list[Taken], unique: str
+) -> None:
+    async with parts.pool.acquire() as late, late.transaction():
+        await parts.intake.handle(late, [_shipment(unique)])
+        async with parts.pool.acquire() as early, early.transaction():
+            await parts.intake.handle(early, [_order(unique)])
+    await eventually(lambda: [record.event["id"] for record in left] == ["order-o1"])
+    await parts.sweep.once()
+    await eventually(lambda: [record.event["id"] for record in left] == ["order-o1", "shipment-o1"])
+    assert left[1].event["customerid"] == "c1"
+    assert await store.count_parked(parts.pool) == 0
+
+
+async def test_ids_are_forgotten_only_when_they_are_old(parts: Parts, unique: str) -> None:
+    async with parts.pool.acquire() as connection, connection.transaction():
+        await parts.intake.handle(connection, [_order(unique)])
+        await store.forget_seen(connection, NOW, 10)
+        await parts.sweep.once()
+        again = await connection.fetchval("SELECT count(*) FROM seen_events")
+    assert again == 1
