@@ -20,3 +20,6 @@ SELECT state FROM customers WHERE shop_id = $1 AND customer_id = $2;
 
 -- name: decided
 SELECT coalesce(sum(decisions), 0)::bigint FROM scheduler.tallies WHERE verdict <> 'defer';
+
+-- name: versions
+SELECT count(*) FROM journeys;

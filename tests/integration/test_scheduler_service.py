@@ -1,0 +1,235 @@
+"""The whole service on real Kafka and PostgreSQL: from events to messages, across restarts, with time that is moved."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import pytest
+from aiohttp import ClientSession, web
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+
+from services.scheduler.app import build
+from shared import events
+from shared.db import create_pool, migrate
+from shared.embedded import Infrastructure
+from shared.events import Event, decode
+from shared.ids import partition_key
+from shared.kafka.outbox import Outgoing, Relay, put
+from shared.kafka.producer import make_producer
+from shared.service import Running
+from shared.settings import Settings
+from shared.topics import COMPLEMENTS, DECISIONS, MESSAGES, Topic
+from tests.support import eventually
+from tests.support.broker import fresh_topics
+from tests.support.samples import START, order
+from tests.support.scheduling import (
+    MIGRATIONS,
+    TOPIC_OF,
+    MovedClock,
+    delivered,
+    envelope,
+    journey_text,
+    profile,
+    queries,
+)
+
+SHOP = "skincare"
+HOUR = timedelta(hours=1)
+
+
+class Stand:
+    """A broker with empty topics, an empty store, and a clock that the test moves."""
+
+    def __init__(self, settings: Settings, producer: AIOKafkaProducer, pool: asyncpg.Pool) -> None:
+        self.settings, self.producer, self.pool = settings, producer, pool
+        self.clock = MovedClock()
+
+    async def tell(self, *news: Event) -> None:
+        for event in news:
+            subject = event.customerid or event.data.product_id
+            topic = TOPIC_OF[type(event)].name
+            await self.producer.send_and_wait(topic, event.encode(), partition_key(event.shopid, subject))
+
+    @asynccontextmanager
+    async def service(self) -> AsyncIterator[str]:
+        """Run the service; yields its address."""
+        stopping = asyncio.Event()
+        async with build(self.settings, self.clock) as running:
+            runner = await _serve(running)
+            loops = [asyncio.ensure_future(loop(stopping)) for loop in running.loops]
+            try:
+                yield f"http://127.0.0.1:{runner.addresses[0][1]}"
+            finally:
+                stopping.set()
+                await asyncio.gather(*loops)
+                await runner.cleanup()
+
+    async def read(self, topic: Topic) -> list[Any]:
+        """Return the data of all records on a topic, in the order of partitions and offsets."""
+        consumer = AIOKafkaConsumer(bootstrap_servers=self.settings.kafka_bootstrap_servers)
+        await consumer.start()
+        partitions = [TopicPartition(topic.name, each) for each in range(self.settings.topic_partitions)]
+        consumer.assign(partitions)
+        await consumer.seek_to_beginning(*partitions)
+        ends = await consumer.end_offsets(partitions)
+        found: list[Any] = []
+        for tp in partitions:
+            while await consumer.position(tp) < ends[tp]:
+                for batch in (await consumer.getmany(tp, timeout_ms=500)).values():
+                    found += [decode(record.value, topic.types).data for record in batch]
+        await consumer.stop()
+        return found
+
+    async def wait_for(self, topic: Topic, count: int) -> list[Any]:
+        """Return what is on a topic once there are so many records."""
+
+        async def there() -> list[Any]:
+            found = await self.read(topic)
+            return found if len(found) >= count else []
+
+        return list(await eventually(there, 30, f"{count} records on {topic.name}"))
+
+    async def wait_for_steps(self, count: int) -> None:
+        """Wait until so many due steps are stored."""
+
+        async def there() -> bool:
+            return len(await self.pool.fetch(queries.steps)) == count
+
+        await eventually(there, 30, f"{count} due steps")
+
+
+async def _serve(running: Running) -> web.AppRunner:
+    app = web.Application()
+    app.add_routes(running.routes)
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    return runner
+
+
+@pytest.fixture
+async def stand(infrastructure: Infrastructure, database_url: str, tmp_path: Path) -> AsyncIterator[Stand]:
+    (tmp_path / "routine.yaml").write_text(json.dumps(journey_text(SHOP)))
+    settings = Settings(
+        kafka_bootstrap_servers=infrastructure.bootstrap_servers,
+        database_url=database_url,
+        topic_partitions=2,
+        journeys_dir=tmp_path,
+    )
+    await fresh_topics(settings)
+    await migrate(database_url, "scheduler", MIGRATIONS)
+    pool = await create_pool(settings, "scheduler")
+    producer = make_producer(settings.kafka_bootstrap_servers)
+    await producer.start()
+    ready = Stand(settings, producer, pool)
+    await ready.tell(*_shelf())
+    yield ready
+    await producer.stop()
+    await pool.close()
+
+
+def _shelf() -> Sequence[Event]:
+    products = [
+        events.Product(product_id=each, updated_at=START, name=each, price=Decimal(5), currency="USD")
+        for each in ("cleanser", "toner")
+    ]
+    toner = events.Candidate(product_id="toner", score=0.3, support=200, relation="pair", reliable=True)
+    found = events.Complements(product_id="cleanser", version=3, candidates=(toner,))
+    return [
+        *(events.ProductRecorded(**envelope(SHOP, None, START), data=each) for each in products),
+        events.ComplementsUpdated(**envelope(SHOP, None, START), data=found),
+    ]
+
+
+async def test_an_order_becomes_the_right_message_at_the_right_time(stand: Stand) -> None:
+    await stand.tell(profile(SHOP, "c-1"), order())
+    async with stand.service() as url:
+        await stand.wait_for_steps(2)
+        assert await stand.read(DECISIONS) == []
+        stand.clock.now = START + HOUR
+        (message,) = await stand.wait_for(MESSAGES, 1)
+        (decision,) = await stand.wait_for(DECISIONS, 1)
+        assert message.decision_id == decision.decision_id
+        assert message.recipient == "c-1@example.com"
+        assert [each.product_id for each in decision.offer.products] == ["toner"]
+        assert decision.complements_version == 3
+        async with ClientSession() as http, http.get(f"{url}/v1/status") as answer:
+            status = await answer.json()
+        assert (status["waiting"], status["overdue"], status["decided"]) == (1, 0, {"send": 1})
+        assert status["fresh_partitions"] == [0, 1]
+
+
+async def test_a_restart_goes_on_where_the_last_run_stopped(stand: Stand) -> None:
+    customers = [f"c-{number}" for number in range(20)]
+    async with stand.service():
+        await stand.tell(*(profile(SHOP, each) for each in customers))
+        await stand.tell(*(order(customer=each) for each in customers))
+        await stand.wait_for_steps(40)
+        stand.clock.now = START + HOUR
+        await stand.wait_for(DECISIONS, 20)
+    await stand.tell(*(order(customer=each) for each in customers))
+    await stand.tell(*(delivered(SHOP, each, "o-1", START + HOUR) for each in customers))
+    async with stand.service():
+        await stand.wait_for_steps(40)
+        stand.clock.now = START + 30 * HOUR
+        decisions = await stand.wait_for(DECISIONS, 60)
+    assert len({each.message_id for each in decisions}) == len(decisions) == 60
+
+
+async def test_time_that_passed_while_nothing_ran_is_made_up_for_only_after_all_news_is_in(
+    stand: Stand,
+) -> None:
+    await stand.tell(profile(SHOP, "c-1"), order())
+    async with stand.service():
+        await stand.wait_for_steps(2)
+    await stand.tell(profile(SHOP, "c-1", version=2, at=START + timedelta(minutes=30), consent=False))
+    stand.clock.now = START + HOUR
+    async with stand.service():
+        (decision,) = await stand.wait_for(DECISIONS, 1)
+    assert (decision.verdict, decision.reason) == ("skip", "no_consent")
+
+
+async def test_nothing_is_decided_before_the_complements_have_been_read(stand: Stand) -> None:
+    stand.clock.now = START + HOUR
+    await stand.tell(profile(SHOP, "c-1"), order())
+    newer = [each for each in _shelf() if isinstance(each, events.ComplementsUpdated)]
+    await stand.tell(*(newer * 50))
+    async with stand.service():
+        (decision,) = await stand.wait_for(DECISIONS, 1)
+    assert decision.verdict == "send"
+    assert len(await stand.read(COMPLEMENTS)) == 51
+
+
+async def test_a_new_version_of_a_journey_moves_the_people_who_wait(stand: Stand) -> None:
+    await stand.tell(profile(SHOP, "c-1"), order())
+    async with stand.service():
+        await stand.wait_for_steps(2)
+    shorter = journey_text(SHOP, steps=journey_text(SHOP)["steps"][:1])
+    (stand.settings.journeys_dir / "routine.yaml").write_text(json.dumps(shorter))
+    async with stand.service():
+        await stand.wait_for_steps(1)
+        assert await stand.pool.fetchval(queries.versions) == 2
+
+
+async def test_what_a_dying_relay_published_is_published_again_as_the_same_record(stand: Stand) -> None:
+    rows = [Outgoing(DECISIONS.name, b"skincare|c-1", b'{"n": %d}' % number) for number in range(5)]
+    async with stand.pool.acquire() as connection:
+        await put(connection, rows)
+    for row in rows[:3]:
+        await stand.producer.send_and_wait(row.topic, row.value, row.key)
+    relay = Relay(stand.pool, stand.producer)
+    assert await relay.run_once() == len(rows)
+    assert await relay.run_once() == 0
+    consumer = AIOKafkaConsumer(bootstrap_servers=stand.settings.kafka_bootstrap_servers)
+    await consumer.start()
+    consumer.assign([TopicPartition(DECISIONS.name, each) for each in range(2)])
+    await consumer.seek_to_beginning()
+    seen = [(await consumer.getone()).value for _ in range(8)]
+    await consumer.stop()
+    assert set(seen) == {row.value for row in rows}
