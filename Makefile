@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 ARGS ?=
 
-.PHONY: help setup demo test check format contracts lock clean
+.PHONY: help setup demo test check format contracts lock clean bench-driver
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,6 +30,9 @@ demo: $(READY) ## A week of four shops, on real Kafka, PostgreSQL and SMTP, in a
 
 test: $(READY) ## All tests: properties, unit, contracts, integration, crash, end to end
 	@$(BIN)/python -m pytest $(ARGS)
+
+bench-driver: $(READY) ## The batch driver against stock Faust, in orders a second
+	@$(BIN)/python -m bench.faust_driver $(ARGS)
 
 check: $(READY) ## Lint, types and the import rules
 	@$(BIN)/ruff check .
