@@ -5,7 +5,7 @@ dead letter. When more than `limit` of the last `window` records are refused, th
 than a producer's: TooManyDeadLetters stops the service before the topic has drained into dead letters.
 """
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
 
 from shared import metrics
@@ -47,7 +47,8 @@ class Guard:
                 refused.append((record, error))
                 self._recent.append(True)
                 self._stop_if_too_many()
-            metrics.EVENTS_CONSUMED.labels(record.topic).inc()
+        for topic, number in Counter(record.topic for record in records).items():
+            metrics.EVENTS_CONSUMED.labels(topic).inc(number)
         await dead_letters.write(self._producer, refused, self._service)
         return admitted
 

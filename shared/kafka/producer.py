@@ -1,4 +1,7 @@
-"""The one way in which we produce: idempotent, acknowledged by all replicas, lz4."""
+"""The one way in which we produce: idempotent, acknowledged by all replicas, snappy.
+
+aiokafka writes lz4 at level 9 and offers no other: 25 MB/s of our JSON where snappy does 430 for a third more bytes.
+"""
 
 from typing import Any
 
@@ -12,7 +15,7 @@ def make_producer(bootstrap_servers: str, **options: Any) -> AIOKafkaProducer:  
     defaults: dict[str, Any] = {
         "enable_idempotence": True,
         "acks": "all",
-        "compression_type": "lz4",
+        "compression_type": "snappy",
         "linger_ms": 5,
         "max_batch_size": 256 * 1024,
         "max_request_size": DEAD_LETTER_LIMIT_BYTES,

@@ -19,7 +19,7 @@ and .064 on Complete Journey (.061, .037, .045).
 """
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from heapq import nlargest
 from typing import Literal
@@ -85,14 +85,24 @@ class ShopCounts:
             self._popular[category] = [product for product, orders in best if orders > 0]
         return self._popular[category]
 
-    def expected(self, product: str, other: str) -> tuple[float, Relation]:
-        """Say what share of `product`'s buyers would take `other`, by categories if known, else by popularity."""
-        mine, theirs = self.category.get(product), self.category.get(other)
-        bought = self.orders.get(other, 0)
-        if mine and theirs and self._category_lines[mine] and self._category_lines[theirs]:
-            links = self._category_links.get(mine, _NONE).get(theirs, 0)
-            return links / self._category_lines[mine] * bought / self._category_lines[theirs], "category"
-        return (self.links / self.lines * bought / self.lines if self.lines else 0.0), "popular"
+    def expectations(self, product: str) -> Callable[[str], tuple[float, Relation]]:
+        """Say, for any other product, what share of this one's buyers would take it, and by what that is known.
+
+        By categories where both are known, else by popularity: links between two categories (the shop) per line
+        bought of the first, times the product's share of what is bought in the second.
+        """
+        mine = self.category.get(product, "")
+        base, links = self._category_lines.get(mine, 0), self._category_links.get(mine, _NONE)
+        anyone = self.links / self.lines / self.lines if self.lines else 0.0
+
+        def expected(other: str) -> tuple[float, Relation]:
+            bought, theirs = self.orders.get(other, 0), self.category.get(other)
+            sold = self._category_lines.get(theirs, 0) if theirs and base else 0
+            if theirs and sold:
+                return links.get(theirs, 0) / base * bought / sold, "category"
+            return anyone * bought, "popular"
+
+        return expected
 
     def linked_categories(self, product: str) -> Sequence[str]:
         """Categories bought most with that of `product`, weighed against how common they are."""
@@ -151,10 +161,11 @@ def complements(counts: ShopCounts, product: str, top: int) -> tuple[Candidate, 
     running.update(dict.fromkeys(counts.popular(None, 2 * top)))
     running.pop(product, None)
     weighed = []
+    expected = counts.expectations(product)
     bought = max(counts.orders.get(product, 0), 0)
     for other in running:
         support = seen.get(other, 0)
-        prior, relation = counts.expected(product, other)
+        prior, relation = expected(other)
         share = min((support + SHRINKAGE * prior) / (bought + SHRINKAGE), 1.0)
         weight = share / (max(counts.orders.get(other, 0), support) + DAMPING) ** ALPHA
         weighed.append((weight, other, share, support, relation))
