@@ -8,16 +8,18 @@ from datetime import timedelta
 import asyncpg
 import structlog
 from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
 
 from services.ingest.api import Api
 from services.ingest.domain.checks import Checks
 from services.ingest.health import Health
 from services.ingest.intake import Intake
 from services.ingest.publisher import Gate, Publisher
-from services.ingest.store import MIGRATIONS, SCHEMA
+from services.ingest.store import SCHEMA
 from services.ingest.sweep import Sweep
 from shared.clock import Clock
-from shared.db import create_pool, migrate
+from shared.db import create_pool
+from shared.errors import InfrastructureError
 from shared.kafka.guard import Guard
 from shared.kafka.positions import PositionedConsumer
 from shared.kafka.producer import make_producer
@@ -32,12 +34,11 @@ _FLUSH_SECONDS = 10.0
 
 @asynccontextmanager
 async def build(settings: Settings, clock: Clock) -> AsyncIterator[Running]:
-    """Put ingest together. Needs PostgreSQL and Kafka to answer, and the topics to exist."""
-    await migrate(settings.database_url.get_secret_value(), SCHEMA, MIGRATIONS)
+    """Put ingest together, on tables and topics that exist. Raises InfrastructureError if Kafka is not there."""
     pool = await create_pool(settings, SCHEMA)
     producer = make_producer(settings.kafka_bootstrap_servers)
     try:
-        await producer.start()
+        await _start(producer, settings.kafka_bootstrap_servers)
         yield _wire(settings, clock, pool, producer)
     finally:
         await _flush(producer)
@@ -70,6 +71,14 @@ def _wire(settings: Settings, clock: Clock, pool: asyncpg.Pool, producer: AIOKaf
         Gate(publisher, settings.ingest_inflight_limit, settings.ingest_ack_seconds), checks, clock, pool
     )
     return Running(loops=(consumer.run, sweep.run, health.run), ready=health.ready, routes=api.routes())
+
+
+async def _start(producer: AIOKafkaProducer, address: str) -> None:
+    try:
+        await producer.start()
+    except KafkaError as error:
+        message = f"Kafka does not answer at {address} ({error}); start it or set KAFKA_BOOTSTRAP_SERVERS"
+        raise InfrastructureError(message) from None
 
 
 async def _flush(producer: AIOKafkaProducer) -> None:

@@ -16,7 +16,6 @@ from shared.ids import CustomerId, OrderId, ShopId
 from shared.kafka.records import Record
 
 SCHEMA = "ingest"
-MIGRATIONS = Path(__file__).with_name("migrations")
 queries = load_queries(Path(__file__).with_name("queries.sql"))
 
 Connection = Any  # asyncpg's connection or a pool's proxy for one

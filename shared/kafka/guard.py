@@ -13,6 +13,7 @@ from shared.errors import EventError, Refusal, TooManyDeadLetters
 from shared.events import Event, decode
 from shared.ids import split_key
 from shared.kafka import dead_letters
+from shared.kafka.binary import structured
 from shared.kafka.dead_letters import Producer
 from shared.kafka.records import Admitted, Record
 from shared.topics import BY_NAME, Key, Topic
@@ -41,7 +42,8 @@ class Guard:
         refused: list[tuple[Record, EventError]] = []
         for record in records:
             try:
-                admitted.append(Admitted(record, self._decode(record)))
+                whole = structured(record)
+                admitted.append(Admitted(whole, self._decode(whole)))
                 self._recent.append(False)
             except EventError as error:
                 refused.append((record, error))

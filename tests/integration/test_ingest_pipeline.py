@@ -1,7 +1,9 @@
 """The pipeline from `inbound.*` to the canonical topics, on real Kafka and PostgreSQL."""
 
+import asyncio
 import secrets
 from collections.abc import AsyncIterator, Sequence
+from datetime import timedelta
 from typing import Any
 
 import asyncpg
@@ -20,7 +22,6 @@ from shared.kafka.records import Admitted, Record
 from shared.settings import Settings
 from tests.support import eventually
 from tests.support.ingest import (
-    NOW,
     Ingest,
     Taken,
     a_return,
@@ -105,6 +106,21 @@ async def test_each_kind_goes_from_its_inbound_to_its_canonical_topic(
     (record,) = await ingest.expect(canonical)
     assert record.key == f"{SHOP}|{customer}".encode()
     assert {name: record.event["data"][name] for name in data} == data
+
+
+async def test_an_event_in_binary_mode_is_taken_like_any_other(ingest: Ingest) -> None:
+    big = 2**53 + 1
+    await ingest.send_binary("inbound.orders", an_order(SHOP, big) | {"id": _fresh()})
+    (record,) = await ingest.expect("orders")
+    assert record.event["data"]["order_id"] == str(big)
+
+
+async def test_a_shipment_in_binary_mode_can_wait_for_its_order(ingest: Ingest) -> None:
+    order = _fresh()
+    await ingest.send_binary("inbound.shipments", a_shipment(SHOP, order) | {"id": _fresh()})
+    await ingest.count("parked", 1)
+    await ingest.send("inbound.orders", an_order(SHOP, order) | {"id": _fresh()})
+    await ingest.expect("shipments")
 
 
 async def test_a_product_is_keyed_by_product_and_belongs_to_no_customer(ingest: Ingest) -> None:
@@ -195,6 +211,11 @@ class Parts:
         self.intake = Intake(self.publisher, guard, clock, b"salt")
         self.sweep = Sweep(pool, self.intake, ingest.producer, settings, clock)
 
+    async def handle(self, connection: store.Connection, batch: Sequence[Admitted]) -> None:
+        """Handle a batch and commit."""
+        async with connection.transaction():
+            await self.intake.handle(connection, batch)
+
     async def handle_and_die(self, batch: Sequence[Admitted]) -> None:
         """Die between Kafka's acknowledgement and the commit."""
         async with self.pool.acquire() as connection, connection.transaction():
@@ -271,6 +292,19 @@ async def test_a_batch_that_came_twice_after_its_commit_is_published_once(
     assert sorted(record.event["id"] for record in left) == ["order-o1", "order-o2"]
 
 
+async def test_two_workers_that_take_the_same_event_publish_it_once(
+    parts: Parts, left: list[Taken], unique: str
+) -> None:
+    async with parts.pool.acquire() as one, parts.pool.acquire() as other:
+        async with one.transaction():
+            await parts.intake.handle(one, [_order(unique)])
+            second = asyncio.ensure_future(parts.handle(other, [_order(unique), _order(unique, "o2")]))
+            await eventually(lambda: _waits_for_a_lock(parts))
+        await second
+    await eventually(lambda: len(left) >= 2)
+    assert [record.event["id"] for record in left] == ["order-o1", "order-o2"]
+
+
 async def test_a_shipment_parked_while_another_worker_took_its_order_is_released_by_the_sweep(
     parts: Parts, left: list[Taken], unique: str
 ) -> None:
@@ -285,10 +319,16 @@ async def test_a_shipment_parked_while_another_worker_took_its_order_is_released
     assert await store.count_parked(parts.pool) == 0
 
 
+async def _waits_for_a_lock(parts: Parts) -> bool:
+    waiting = "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database())"
+    return bool(await parts.pool.fetchval(waiting))
+
+
 async def test_ids_are_forgotten_only_when_they_are_old(parts: Parts, unique: str) -> None:
     async with parts.pool.acquire() as connection, connection.transaction():
         await parts.intake.handle(connection, [_order(unique)])
-        await store.forget_seen(connection, NOW, 10)
-        await parts.sweep.once()
-        again = await connection.fetchval("SELECT count(*) FROM seen_events")
-    assert again == 1
+    await parts.sweep.once()
+    assert await parts.pool.fetchval("SELECT count(*) FROM seen_events") == 1
+    now = standing_clock().machine()
+    await store.forget_seen(parts.pool, now + timedelta(days=1), 10)
+    assert await parts.pool.fetchval("SELECT count(*) FROM seen_events") == 0

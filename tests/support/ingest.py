@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import asyncpg
@@ -13,8 +14,9 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
+from services.ingest import store
 from services.ingest.app import build
-from services.ingest.store import MIGRATIONS, SCHEMA
+from services.ingest.store import SCHEMA
 from shared.clock import Scale, ScaledClock
 from shared.db import migrate
 from shared.embedded import Infrastructure
@@ -25,6 +27,7 @@ from shared.settings import Settings
 from shared.topics import CANONICAL, INBOUND
 from tests.support.waiting import eventually
 
+MIGRATIONS = Path(store.__file__).with_name("migrations")
 NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
 TAPPED = [topic.name for topic in CANONICAL] + [topic.dead_letters for topic in INBOUND]
 
@@ -126,6 +129,11 @@ class Ingest:
         """Produce to a topic and wait for the broker."""
         for event in events:
             await self.producer.send_and_wait(topic, raw(event), key)
+
+    async def send_binary(self, topic: str, event: Mapping[str, Any]) -> None:
+        """Produce an event in CloudEvents' binary mode: attributes in headers, data in the value."""
+        headers = [(f"ce_{name}", str(value).encode()) for name, value in event.items() if name != "data"]
+        await self.producer.send_and_wait(topic, raw(event["data"]), headers=headers)
 
     async def post(
         self, event: object, content_type: str = "application/cloudevents+json"
