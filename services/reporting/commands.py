@@ -40,15 +40,18 @@ class MomentParam(click.ParamType):
         return found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)
 
 
-@click.command(
-    epilog="Examples: orderwake report --shop skincare · orderwake report --since 2026-03-02 --json"
-)
+@click.command()
 @click.option("--shop", help="Only this shop; without it, all.")
 @click.option("--since", type=MomentParam(), help="From this business time on (orders placed, steps due).")
 @click.option("--until", type=MomentParam(), help="Before this business time.")
 @click.option("--json", "as_json", is_flag=True, help="For machines: one JSON object, money as text.")
 def report(shop: str | None, since: datetime | None, until: datetime | None, *, as_json: bool) -> None:
-    """What was decided and sent, what it was worth, and what the holdout shows."""
+    """What was decided and sent, what it was worth, what the holdout shows.
+
+    \b
+    orderwake report --shop skincare
+    orderwake report --since 2026-03-02 --until 2026-03-09 --json
+    """  # noqa: D301  \b is click's mark
     if since and until and since >= until:
         message = "--since must be before --until"
         raise click.UsageError(message)
@@ -62,9 +65,7 @@ def report(shop: str | None, since: datetime | None, until: datetime | None, *, 
     _show(found, report_view.render, as_json=as_json)
 
 
-@click.command(
-    epilog="Examples: orderwake why c-1042 · orderwake why c-1042 --shop fitness --step sms --limit 3 --json"
-)
+@click.command()
 @click.argument("customer")
 @click.option("--shop", help="Only this shop; without it, all that know the customer.")
 @click.option("--step", "steps", multiple=True, help="Only this step; may be repeated.")
@@ -77,7 +78,14 @@ def report(shop: str | None, since: datetime | None, until: datetime | None, *, 
 )
 @click.option("--json", "as_json", is_flag=True, help="For machines: one JSON object with the whole records.")
 def why(customer: str, shop: str | None, steps: tuple[str, ...], limit: int, *, as_json: bool) -> None:
-    """Why CUSTOMER (an id) got each message, or did not: every decision, every rule and its inputs."""
+    """Why CUSTOMER got each message, or did not: every rule and its inputs.
+
+    CUSTOMER is the id that the shop gave, or that ingest gave a guest.
+
+    \b
+    orderwake why c-1042
+    orderwake why c-1042 --shop fitness --step sms-delivery --limit 3 --json
+    """  # noqa: D301  \b is click's mark
 
     async def work(pool: asyncpg.Pool, _: Settings) -> Explained:
         await _require_shop(pool, shop)
