@@ -28,7 +28,13 @@ log = structlog.get_logger()
 IDLE_SECONDS = 0.2
 RETRY_SECONDS = 0.5
 HELD_SECONDS = {Held.CONSENT_NOT_READ: 0.25, Held.PAUSED: 1.0}
-PASSING = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
+PASSING = (
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # asyncpg's state machine, when a connection dies during a reset
+    OSError,
+    TimeoutError,
+)
 
 _CAUSE = {
     Result.ACCEPTED: Cause.TAKEN,
