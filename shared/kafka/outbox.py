@@ -68,6 +68,7 @@ class Relay:
                 OSError,
                 asyncpg.PostgresError,
                 asyncpg.InterfaceError,
+                asyncpg.InternalClientError,  # asyncpg's state machine, when a connection dies during a reset
                 TimeoutError,
             ) as error:
                 log.warning("relay_retrying", error=type(error).__name__)
