@@ -1,6 +1,7 @@
 """The driver's promises on a real broker: nothing is committed before it is durable, nothing is lost or counted twice."""
 
 import asyncio
+import json
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -26,6 +27,7 @@ from tests.support.driver import (
     create,
     create_for,
     delta_origins,
+    members,
     produce,
     running,
     settings_for,
@@ -196,6 +198,44 @@ async def test_stop_finishes_the_batch_in_hand_commits_it_and_leaves_the_group(
     await asyncio.wait_for(task, 30)
     assert await counted(kafka.bootstrap, names) == {b"key": 1}
     assert sum((await committed(kafka.bootstrap, names)).values()) == 1
+    assert await members(kafka.bootstrap, names) == []
+
+
+async def test_stop_during_the_start_ends_without_an_error(
+    kafka: EmbeddedKafka, names: Names, tmp_path: Path
+) -> None:
+    stop = asyncio.Event()
+    stop.set()
+    await asyncio.wait_for(run(counting_app(settings_for(kafka.bootstrap, tmp_path), names), stop), 40)
+    assert await members(kafka.bootstrap, names) == []
+
+
+async def test_topics_that_share_a_table_are_counted_together(
+    kafka: EmbeddedKafka, names: Names, tmp_path: Path
+) -> None:
+    other = Names(f"{names.prefix}x")
+    await create(kafka.bootstrap, {other.source.name: {}})
+    for source in (names.source, other.source):
+        await produce(kafka.bootstrap, source.name, some_records(400))
+    app = make_app(
+        settings_for(kafka.bootstrap, tmp_path), names.app_id, "test", tables=("counts",), store="memory"
+    )
+
+    async def add(batch: Sequence[Admitted], tables: Tables) -> list[Output]:
+        known = tables["counts"].get_many({one.record.key or b"" for one in batch})
+        await asyncio.sleep(0)  # lets the other agent in, if it could come in
+        for key in (one.record.key or b"" for one in batch):
+            known[key] = json.dumps(
+                {"count": json.loads(known.get(key, b'{"count": 0}'))["count"] + 1}
+            ).encode()
+        tables["counts"].set_many(known)
+        return []
+
+    for source in (names.source, other.source):
+        batch_agent(app, source, tables=("counts",), admit=admit_all)(add)
+    async with running(app):
+        await eventually(lambda: sum(app.driver.done.values()) == 800)
+    assert await counted(kafka.bootstrap, names) == expected(400) + expected(400)
 
 
 async def test_readiness_and_lag_tell_how_far_a_worker_is(

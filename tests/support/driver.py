@@ -120,6 +120,17 @@ async def committed(bootstrap: str, names: Names) -> dict[int, int]:
     return {place.partition: found.offset for place, found in offsets.items() if found.offset >= 0}
 
 
+async def members(bootstrap: str, names: Names) -> list[Any]:
+    """Give the members that the group has now."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    await admin.start()
+    try:
+        (answer,) = await admin.describe_consumer_groups([names.app_id])
+    finally:
+        await admin.close()
+    return [member for group in answer.groups for member in group[5]]
+
+
 async def all_committed(bootstrap: str, names: Names) -> bool:
     """Whether the group has committed every record that the source holds now."""
     records = await read_all(bootstrap, names.source.name)

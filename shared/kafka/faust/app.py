@@ -125,8 +125,8 @@ def _raise_failure(app: BatchApp, started: BaseException | None) -> None:
 async def _check_topics(driver: Driver) -> None:
     names = [*driver.tables_of, *(driver.changelog(table) for table in driver.tables)]
     admin = AIOKafkaAdminClient(bootstrap_servers=driver.settings.kafka_bootstrap_servers)
-    await admin.start()
     try:
+        await admin.start()
         described = await admin.describe_topics(names)
     finally:
         await admin.close()

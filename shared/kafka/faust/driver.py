@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
 import structlog
@@ -100,6 +100,9 @@ class Driver:
         """Give the partitions up: they are no longer ours."""
         self.ownership.end()
         self.ready.clear()
+        for topic, partition in self.assigned:
+            with suppress(KeyError):
+                metrics.CONSUMER_LAG.remove(topic, str(partition))
         self.assigned = frozenset()
 
     async def assign(self, places: Iterable[Place]) -> None:
