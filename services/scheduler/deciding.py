@@ -59,7 +59,7 @@ class Decider:
                 state = record(state, decision)
                 decisions.append((decision, row))
                 outgoing += _outgoing(customer, decision, wanted)
-        still_open = derive.undecided(state, self.journeys.values()) if decisions else open_ones
+        still_open = [due for due in open_ones if not derive.settled(state, due)]
         return Settled(customer, state, derive.waiting(customer, state, still_open), decisions, outgoing)
 
     def _decide(

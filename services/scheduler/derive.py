@@ -15,7 +15,7 @@ def state_of(customer: Locked) -> CustomerState:
 
 def undecided(state: CustomerState, journeys: Collection[Journey]) -> list[Due]:
     """List the occurrences without a final verdict, in the order in which they are to be decided."""
-    open_ones = (each for each in due(state, journeys).values() if not _final(state, each))
+    open_ones = (each for each in due(state, journeys).values() if not settled(state, each))
     return sorted(open_ones, key=lambda each: (each.priority, each.due_at, each.message_id))
 
 
@@ -24,7 +24,8 @@ def waiting(customer: Locked, state: CustomerState, open_ones: Iterable[Due]) ->
     return [_waiting(customer, state.verdicts.get(each.message_id), each) for each in open_ones]
 
 
-def _final(state: CustomerState, each: Due) -> bool:
+def settled(state: CustomerState, each: Due) -> bool:
+    """Whether an occurrence has its final verdict."""
     verdict = state.verdicts.get(each.message_id)
     return verdict is not None and verdict.final
 

@@ -9,8 +9,11 @@ from datetime import datetime, timedelta
 import asyncpg
 import structlog
 
-from services.scheduler import freshness, intake, store
+from services.scheduler import intake, store
 from services.scheduler.deciding import Decider, Settled
+from services.scheduler.freshness import Fresh, fresh_partitions
+from services.scheduler.store import Locked
+from services.scheduler.views import Paused
 from shared import metrics
 from shared.clock import Clock
 from shared.kafka import outbox
@@ -67,19 +70,27 @@ class Poller:
             # Again, under the locks: nothing of these customers can be consumed now, so their states stand on
             # exactly these positions.
             fresh = await self.fresh(connection) if claimed else {}
-            settled = [
-                self._decider.settle(customer, now, fresh[customer.partition], paused)
-                for customer in claimed
-                if customer.partition in fresh
-            ]
+            settled = await self._settle(claimed, fresh, now, paused)
             await self._write(connection, settled)
         self._count(settled, now)
         return len(settled)
 
-    async def fresh(self, connection: store.Connection) -> freshness.Fresh:
+    async def _settle(
+        self, claimed: Sequence[Locked], fresh: Fresh, now: datetime, paused: Sequence[Paused]
+    ) -> list[Settled]:
+        settled = []
+        for customer in claimed:
+            if customer.partition in fresh:
+                positions = fresh[customer.partition]
+                settled.append(self._decider.settle(customer, now, positions, paused))
+                # Hundreds of decisions take a while, and heartbeats cannot wait.
+                await asyncio.sleep(0)
+        return settled
+
+    async def fresh(self, connection: store.Connection) -> Fresh:
         """Tell which partitions may be decided on now, with their positions."""
         known = await store.positions(connection)
-        return freshness.fresh_partitions(known, _TOPICS, self._clock.machine(), self._stale_after)
+        return fresh_partitions(known, _TOPICS, self._clock.machine(), self._stale_after)
 
     async def _write(self, connection: store.Connection, settled: Sequence[Settled]) -> None:
         if not settled:

@@ -64,13 +64,8 @@ class Views:
         elif record.topic == COMPLEMENTS.name:
             self._complements.pop(split_key(key), None)
         elif record.topic == CATALOG.name:
-            self._withdraw(*split_key(key))
-
-    def _withdraw(self, shop: str, product: str) -> None:
-        """Take a product off sale: one that was offered before must still have a name."""
-        known = self._catalogues[shop].get(product)
-        if known:
-            self._catalogues[shop].put(known.model_copy(update={"in_stock": False}))
+            shop, product = split_key(key)
+            self._catalogues[shop].remove(product)
 
     def catalogue(self, shop: str) -> Catalogue:
         """Return the shop's products."""
