@@ -40,6 +40,7 @@ _PASSING = (
     OSError,
     asyncpg.PostgresConnectionError,
     asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # asyncpg's state machine, when a connection dies during a reset
     asyncpg.OperatorInterventionError,
     asyncpg.CannotConnectNowError,
     asyncpg.DeadlockDetectedError,
