@@ -17,6 +17,7 @@ from services.ingest import store
 from services.ingest.cloudevents import Fault, Refused, Turned, events_of, limit_of, refused
 from services.ingest.domain.checks import Checks
 from services.ingest.domain.normalize import inbound_key_of
+from services.ingest.openapi import document
 from services.ingest.publisher import Busy, Gate, KafkaAway
 from shared import metrics
 from shared.clock import Clock
@@ -46,7 +47,11 @@ class Api:
 
     def routes(self) -> list[web.RouteDef]:
         """What the service's HTTP server is to serve."""
-        return [web.post("/v1/events", self.post_events), web.get("/v1/status", self.get_status)]
+        return [
+            web.post("/v1/events", self.post_events),
+            web.get("/v1/status", self.get_status),
+            web.get("/openapi.json", self.get_openapi),
+        ]
 
     async def post_events(self, request: web.Request) -> web.Response:
         """202 when Kafka has all; 400, 403, 413, 415, 422 with each fault; 429, 503 with Retry-After."""
@@ -70,6 +75,10 @@ class Api:
             "in_flight": self._gate.in_flight,
         }
         return _json(HTTPStatus.OK, status)
+
+    async def get_openapi(self, _: web.Request) -> web.Response:
+        """This API's OpenAPI document."""
+        return _json(HTTPStatus.OK, document())
 
     def _checked(self, events: list[Event]) -> list[Outgoing]:
         """The inbound records of the events. Raises Refused with the faults of all that fail a check."""

@@ -7,6 +7,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+from openapi_core import OpenAPI
+from openapi_core.testing import MockRequest, MockResponse
 
 from shared.embedded import EmbeddedKafka, Infrastructure
 from shared.events import MAX_RECORD_BYTES
@@ -23,6 +25,7 @@ from tests.support.ingest import (
 )
 
 SHOP = f"t{secrets.token_hex(4)}"
+SINGLE = "application/cloudevents+json"
 BATCH = "application/cloudevents-batch+json"
 
 
@@ -100,6 +103,16 @@ async def test_an_event_that_grows_over_the_limit_on_the_way_is_answered_413(ing
     assert (status, answer["errors"][0]["reason"]) == (413, "too_large")
 
 
+async def test_the_openapi_document_is_valid_and_fits_what_is_answered(ingest: Ingest) -> None:
+    async with ingest.client.get("/openapi.json") as answer:
+        document = await answer.json()
+    api = OpenAPI.from_dict(document)
+    for body, media in (([], BATCH), ([{}], BATCH), (b"{", SINGLE), ({}, "text/plain")):
+        status, said = await ingest.post(body, media)
+        request = MockRequest("http://localhost", "post", "/v1/events")
+        api.validate_response(request, MockResponse(raw(said), status, content_type="application/json"))
+
+
 async def test_status_counts_what_came_of_events(ingest: Ingest) -> None:
     before = await ingest.status()
     order = _order()
@@ -153,7 +166,7 @@ async def test_while_kafka_is_away_the_answer_is_503_then_429_and_afterwards_not
 
 
 async def _raw_post(ingest: Ingest, order: dict[str, object]) -> tuple[int, str]:
-    headers = {"Content-Type": "application/cloudevents+json"}
+    headers = {"Content-Type": SINGLE}
     async with ingest.client.post("/v1/events", data=raw(order), headers=headers) as answer:
         return answer.status, answer.headers["Retry-After"]
 
