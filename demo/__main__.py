@@ -111,8 +111,8 @@ class Demo:
         await load.produce(producer, events, lambda count: progress.advance(task, count))
 
     async def _count(self, progress: Progress, what: str, watch: Observer, services: tuple[str, ...]) -> None:
-        first = sum((await watch.lag()).get(name, 0) for name in services)
-        task = progress.add_task(what, total=max(first, 1))
+        lag = await watch.lag()
+        task = progress.add_task(what, total=max(sum(lag.get(name, 0) for name in services), 1))
 
         async def look() -> dict[str, int]:
             self.stack.check()
@@ -146,7 +146,7 @@ class Demo:
         await watch.settle(SERVICES, _DRAIN_SECONDS, self._unfinished)
         week.received.look()
         log = await audit.read_log(watch)
-        held = int((await self.stack.status("scheduler")).get("held", -1))
+        held = int((await self.stack.status("scheduler")).get("undecided", -1))
         journeys = list(load_journeys(load_settings(self.environment).journeys_dir).values())
         sums = audit.sums(log, journeys, plan.live_end(), week.received, held)
         events = len(made.reference) + len(made.history) + len(made.recent) + sum(week.sent.values())
@@ -166,7 +166,7 @@ class Demo:
     async def _unfinished(self) -> dict[str, int]:
         self.stack.check()
         scheduler, dispatcher = await self.stack.status("scheduler"), await self.stack.status("dispatcher")
-        ledger = dispatcher.get("ledger", {})
+        ledger = dispatcher.get("messages", {"intended": 1})
         return {
             "overdue steps": int(scheduler.get("overdue", 1)),
             "messages on their way": sum(

@@ -108,7 +108,7 @@ def sums(log: Log, journeys: list[Journey], now: datetime, received: Received, h
         "unknown": len(ended[EngagementKind.UNKNOWN]),
         "duplicates": received.duplicates() + _twice_final(log),
     }
-    withheld, rejected, unknown = (counted[name] for name in ("withheld", "rejected", "unknown"))
+    withheld, rejected = len(ended[EngagementKind.WITHHELD]), len(ended[EngagementKind.REJECTED])
     problems = [
         *_unequal(
             "due = sent + skipped + ghost + deferred + held", past, sent + skipped + ghost + deferred + held
@@ -116,7 +116,7 @@ def sums(log: Log, journeys: list[Journey], now: datetime, received: Received, h
         *_unequal(
             "sent = received + withheld + rejected + unknown",
             sent,
-            received.unique() + withheld + rejected + unknown,
+            len(received.ids()) + withheld + rejected + len(ended[EngagementKind.UNKNOWN] - received.ids()),
         ),
         *([f"{counted['duplicates']} duplicates"] if counted["duplicates"] else []),
     ]

@@ -19,7 +19,7 @@ from shared.clock import FileClock, Scale
 from shared.events import Event
 
 _TICK_SECONDS = 0.1
-_ASKING = "satisfaction"
+_ASKING = b"unhappy"
 
 
 def stand_still(path: Path, at: datetime) -> None:
@@ -72,22 +72,19 @@ class Week:
 
     def _due_reactions(self, now: datetime) -> list[Event]:
         for entry in self.received.look():
-            self._react(
-                entry["recipient"], entry["message_id"], str(entry.get("template", "")), entry["channel"], now
-            )
+            if entry["channel"] == "email":
+                self._react(entry["recipient"], entry["message_id"], Path(entry["path"]), now)
         ready = []
         while self._reactions and self._reactions[0][0] <= now:
             ready.append(heapq.heappop(self._reactions)[2])
         return ready
 
-    def _react(self, recipient: str, message_id: str, template: str, channel: str, now: datetime) -> None:  # noqa: PLR0913  one line of the log
-        if channel != "email":
-            return
+    def _react(self, recipient: str, message_id: str, mail: Path, now: datetime) -> None:
         customer, _, host = recipient.partition("@")
         who = self.people.get((host.partition(".")[0], customer))
         if who is None:
             return
-        for event in generate.reactions(self.seed, who, message_id, asked=_ASKING in template, at=now):
+        for event in generate.reactions(self.seed, who, message_id, asked=_ASKING in mail.read_bytes(), at=now):
             if event.time < self.stop:
                 heapq.heappush(self._reactions, (event.time, event.id, event))
 

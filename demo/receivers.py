@@ -10,22 +10,31 @@ import orjson
 
 @dataclass
 class Received:
-    """Follows the logs of the SMTP server and the SMS provider under `folder`."""
+    """Follows the logs of the SMTP server and the SMS provider under `folder`.
+
+    An entry has `channel`, `message_id` and `recipient`; an e-mail `path` (its .eml file), an SMS `body`.
+    """
 
     folder: Path
     entries: list[dict[str, Any]] = field(default_factory=list)
     _read: dict[Path, int] = field(default_factory=dict)
 
     def look(self) -> list[dict[str, Any]]:
-        """Entries that have come since the last look; each has `channel`, `message_id` and `recipient`."""
-        fresh = []
-        for channel in ("email", "sms"):
-            for path in sorted((self.folder / channel).glob("*.jsonl")):
-                fresh += [entry | {"channel": channel} for entry in self._lines(path)]
+        """Entries that have come since the last look."""
+        emails, texts = self.folder / "email", self.folder / "sms"
+        fresh = [
+            {"channel": "email", "recipient": entry["to"][0], "path": str(emails / entry["file"]), **entry}
+            for entry in self._lines(emails / "received.jsonl")
+        ]
+        fresh += [
+            {"channel": "sms", "recipient": entry["to"], "message_id": entry["k"], **entry} for entry in self._lines(texts / "received.jsonl")
+        ]
         self.entries += fresh
         return fresh
 
     def _lines(self, path: Path) -> list[dict[str, Any]]:
+        if not path.exists():
+            return []
         with path.open("rb") as file:
             file.seek(self._read.get(path, 0))
             whole = file.read()

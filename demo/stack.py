@@ -14,6 +14,7 @@ from typing import Any
 import aiohttp
 
 from shared.errors import OrderwakeError
+from tests.fakes.twilio import ACCOUNT, TOKEN
 
 SERVICES = ("ingest", "recommender", "scheduler", "dispatcher", "reporting")
 TWILIO_SPECIFICATION = Path("../shared/contracts/openapi/twilio_messages_v2010.cut.json")
@@ -47,15 +48,15 @@ class Stack:
         received = self.folder / "received"
         smtp = await self._start_receiver("smtp", "--folder", str(received / "email"))
         specification = (
-            ["--specification", str(TWILIO_SPECIFICATION)] if TWILIO_SPECIFICATION.exists() else []
+            ["--spec", str(TWILIO_SPECIFICATION)] if TWILIO_SPECIFICATION.exists() else []
         )
         twilio = await self._start_receiver("twilio", "--folder", str(received / "sms"), *specification)
         return {
             "ORDERWAKE_SMTP_HOST": "127.0.0.1",
             "ORDERWAKE_SMTP_PORT": str(smtp),
             "ORDERWAKE_TWILIO_URL": f"http://127.0.0.1:{twilio}",
-            "ORDERWAKE_TWILIO_ACCOUNT_SID": "AC" + "0" * 32,
-            "ORDERWAKE_TWILIO_AUTH_TOKEN": "demo-token",
+            "ORDERWAKE_TWILIO_ACCOUNT_SID": ACCOUNT,
+            "ORDERWAKE_TWILIO_AUTH_TOKEN": TOKEN,
             "ORDERWAKE_TWILIO_FROM": "+12025550100",
         }
 
