@@ -64,7 +64,10 @@ class Api:
 
     async def get_status(self, _: web.Request) -> web.Response:
         """Counts since this process started, and what waits now."""
-        parked, lag = await store.count_parked(self._pool), await store.lag(self._pool)
+        try:
+            parked, lag = await store.count_parked(self._pool), await store.lag(self._pool)
+        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+            return _json(HTTPStatus.SERVICE_UNAVAILABLE, {"errors": ["PostgreSQL does not answer"]})
         status = {
             "accepted": _by_topic(metrics.EVENTS_ACCEPTED),
             "duplicates": sum(_by_topic(metrics.EVENTS_DUPLICATE).values()),

@@ -4,6 +4,7 @@ import asyncio
 import secrets
 from collections.abc import AsyncIterator, Sequence
 from datetime import timedelta
+from itertools import permutations
 from typing import Any
 
 import asyncpg
@@ -15,7 +16,7 @@ from services.ingest.publisher import Publisher
 from services.ingest.sweep import Sweep
 from shared.db import create_pool
 from shared.embedded import Infrastructure
-from shared.events import InboundOrderRecorded, ShipmentRecorded
+from shared.events import InboundOrderRecorded, ReturnRecorded, ShipmentRecorded
 from shared.kafka.guard import Guard
 from shared.kafka.outbox import Outgoing
 from shared.kafka.records import Admitted, Record
@@ -253,6 +254,11 @@ def _shipment(shop: str, order: str = "o1") -> Admitted:
     )
 
 
+def _return(shop: str, order: str = "o1") -> Admitted:
+    event = a_return(shop, order)
+    return Admitted(Record("inbound.returns", 0, 0, None, raw(event)), ReturnRecorded.model_validate(event))
+
+
 async def test_a_batch_that_died_after_publishing_is_published_again_and_loses_nothing(
     parts: Parts, left: list[Taken], unique: str
 ) -> None:
@@ -290,6 +296,30 @@ async def test_a_batch_that_came_twice_after_its_commit_is_published_once(
             await parts.intake.handle(connection, [_order(unique, order)])
     await eventually(lambda: len(left) >= 2)
     assert sorted(record.event["id"] for record in left) == ["order-o1", "order-o2"]
+
+
+async def test_any_order_of_arrival_in_any_batches_gives_the_same_canonical_events(
+    parts: Parts, unique: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out: list[Outgoing] = []
+
+    async def keep(outgoing: Sequence[Outgoing]) -> None:
+        out.extend(outgoing)
+
+    monkeypatch.setattr(parts.publisher, "publish", keep)
+    results = set()
+    for number, arrivals in enumerate(permutations(("order", "shipment", "return", "order"))):
+        shop = f"{unique}-{number}"
+        events = [
+            {"order": _order, "shipment": _shipment, "return": _return}[kind](shop) for kind in arrivals
+        ]
+        for batch in (events[: number % 4], events[number % 4 :]):
+            async with parts.pool.acquire() as connection:
+                await parts.handle(connection, batch)
+        results.add(frozenset((one.topic, one.key.removeprefix(shop.encode())) for one in out))
+        assert len(out) == 3
+        out.clear()
+    assert results == {frozenset({("orders", b"|c1"), ("shipments", b"|c1"), ("returns", b"|c1")})}
 
 
 async def test_two_workers_that_take_the_same_event_publish_it_once(
