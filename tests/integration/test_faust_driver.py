@@ -8,12 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka.errors import KafkaTimeoutError, OutOfOrderSequenceNumber
 
 from shared.embedded import EmbeddedKafka
 from shared.errors import RetryLater, TopicsError
 from shared.kafka.faust import Output, Tables, batch_agent, make_app, run
+from shared.kafka.faust.changelog import restore
 from shared.kafka.faust.producer import BatchProducer
-from shared.kafka.faust.stores import Kind
+from shared.kafka.faust.stores import Kind, MemoryStore
 from shared.kafka.records import Admitted
 from tests.support import eventually
 from tests.support.driver import (
@@ -29,6 +32,7 @@ from tests.support.driver import (
     delta_origins,
     members,
     produce,
+    read_all,
     running,
     settings_for,
 )
@@ -124,6 +128,40 @@ async def test_no_commit_runs_ahead_of_the_changelog_or_of_an_output(
         let_go.set()
         await eventually(lambda: all_committed(kafka.bootstrap, names))
     assert await counted(kafka.bootstrap, names) == expected(200)
+
+
+async def test_a_produce_that_fails_is_repeated_until_it_works(
+    kafka: EmbeddedKafka, names: Names, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    send, failures = AIOKafkaProducer.send_batch, [KafkaTimeoutError(), OutOfOrderSequenceNumber()]
+
+    async def sometimes(self: AIOKafkaProducer, *arguments: Any, **named: Any) -> Any:  # noqa: ANN401  aiokafka's own
+        if failures:
+            raise failures.pop()
+        return await send(self, *arguments, **named)
+
+    monkeypatch.setattr(AIOKafkaProducer, "send_batch", sometimes)
+    await produce(kafka.bootstrap, names.source.name, some_records(200))
+    async with running(counting_app(settings_for(kafka.bootstrap, tmp_path), names)) as task:
+        await eventually(lambda: all_committed(kafka.bootstrap, names))
+        assert not task.done()
+    assert not failures
+    assert await counted(kafka.bootstrap, names) == expected(200)
+    assert len(await delta_origins(kafka.bootstrap, names)) == 200
+
+
+async def test_a_store_that_the_changelog_cannot_have_filled_is_named_and_not_trusted(
+    kafka: EmbeddedKafka, names: Names
+) -> None:
+    await produce(kafka.bootstrap, names.changelog, [(b"key", b"1")] * 3)
+    ends = Counter(record.partition for record in await read_all(kafka.bootstrap, names.changelog))
+    ((partition, end),) = ends.items()
+    ahead, behind = MemoryStore(), MemoryStore()
+    ahead.apply({b"key": b"of another time"}, end)
+    place = TopicPartition(names.changelog, partition)
+    assert await restore(kafka.bootstrap, {place: ahead}, lambda: None) == {place}
+    assert await restore(kafka.bootstrap, {place: behind}, lambda: None) == set()
+    assert (behind.get_many([b"key"]), behind.offset) == ({b"key": b"1"}, end - 1)
 
 
 async def test_an_error_in_processing_ends_the_service_and_acknowledges_nothing(
