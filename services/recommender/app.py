@@ -25,19 +25,25 @@ _BUSY_RECORDS = 2000
 async def build(settings: Settings, clock: Clock) -> AsyncIterator[Running]:
     """Put the service together.
 
-    Batches are large whatever the setting: a popular product's counts are written once a batch, however often it sold.
+    Unless the setting says otherwise batches are large: a popular product is written once a batch, however often it sold.
     """
-    settings = settings.model_copy(update={"batch_records": max(settings.batch_records, _BATCH_RECORDS)})
+    if "batch_records" not in settings.model_fields_set:
+        settings = settings.model_copy(update={"batch_records": _BATCH_RECORDS})
     app = make_app(settings, RECOMMENDER_APP, "recommender", tables=RECOMMENDER_TABLES)
     driver = app.driver
-    publisher, lag = Publisher(app, settings, clock), Lag(app, settings)
+    lag = Lag(app, settings)
+
+    def busy() -> bool:
+        return sum(lag.by_topic.values()) > _BUSY_RECORDS
+
+    publisher = Publisher(app, settings, clock, busy)
     progress = agents.register(app, publisher)
     ranker = Ranker(
         settings,
         clock,
         publish=driver.producer.publish,
         owned=lambda: frozenset(partition for topic, partition in driver.assigned if topic == BASKET_DELTAS.name),
-        busy=lambda: sum(lag.by_topic.values()) > _BUSY_RECORDS,
+        busy=busy,
     )
 
     async def stream(stopping: asyncio.Event) -> None:

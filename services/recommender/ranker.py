@@ -23,7 +23,7 @@ from shared.topics import CATALOG, COMPLEMENTS, PAIR_COUNTS
 
 _SLICE = 20
 _REFRESH_SECONDS = 10.0
-_GROWTH = 1.1
+_GROWTH = 1.5
 
 Publish = Callable[[Iterable[Output]], Awaitable[object]]
 
