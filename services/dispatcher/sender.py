@@ -138,7 +138,11 @@ class Sender:
     def _parcel(self, claimed: Claimed) -> Parcel | Withheld:
         if claimed.event.data.channel not in self._providers:
             return Withheld.NO_PROVIDER
-        return self._make_parcel(claimed)
+        try:
+            return self._make_parcel(claimed)
+        except Exception as error:  # noqa: BLE001  one message must not stop the others, claim after claim
+            log.error("not_composed", message_id=str(claimed.message_id), error=type(error).__name__)  # noqa: TRY400  a traceback may hold an address
+            return Withheld.UNRENDERABLE
 
     async def _last_check(
         self, connection: Connection, claimed: Sequence[Claimed], parcels: Mapping[UUID, Parcel | Withheld]

@@ -55,8 +55,8 @@ class FakeSmtp:
         """Close the listener and every connection."""
         if self._server is not None:
             self._server.close()
+        self.hang_up()
         for session in self._sessions:
-            _cut(session)
             handler = session._handler_coroutine  # noqa: SLF001  aiosmtpd leaves it running after an abort
             if handler is not None:
                 handler.cancel()
@@ -64,6 +64,11 @@ class FakeSmtp:
         if self._server is not None:
             await self._server.wait_closed()
         self._received.close()
+
+    def hang_up(self) -> None:
+        """Close every connection, as a server does with idle ones."""
+        for session in self._sessions:
+            _cut(session)
 
     def received(self) -> list[dict[str, Any]]:
         """What was kept, in order."""

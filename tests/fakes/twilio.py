@@ -49,6 +49,7 @@ class FakeTwilio:
         self.faults = faults or Faults()
         self.violations: list[str] = []
         self.requests = 0
+        self.last_authorization = ""
         self._spec = Specification(spec) if spec else None
         self._received = ReceivedLog(folder / _RECEIVED)
         self._runner: web.AppRunner | None = None
@@ -90,6 +91,7 @@ class FakeTwilio:
 
     async def _create(self, request: web.Request) -> web.StreamResponse:
         self.requests += 1
+        self.last_authorization = request.headers.get("Authorization", "")
         form = {name: str(value) for name, value in (await request.post()).items()}
         if self._spec is not None:
             self.violations += self._spec.violations(request, await request.read())

@@ -8,30 +8,28 @@ from pathlib import Path
 import pytest
 
 from services.dispatcher.domain.policy import Switch
-from services.dispatcher.domain.states import Cause
-from shared.clock import ManualClock, SystemClock
+from shared.clock import ManualClock
 from shared.events import Channel, Control, EngagementKind, MessageRequested
-from tests.support.dispatching import START, Bench, bench, customer, engagement, message, running
+from tests.support.dispatching import (
+    START,
+    Bench,
+    StandingClock,
+    bench,
+    customer,
+    engagement,
+    message,
+    running,
+)
 from tests.support.waiting import eventually
 
 
-class _Clock(SystemClock):
-    """Machine time runs, business time stands where a test puts it."""
-
-    def __init__(self) -> None:
-        self.now = START
-
-    def business(self):  # type: ignore[no-untyped-def]  # noqa: ANN202  as the base
-        return self.now
+@pytest.fixture
+def clock() -> StandingClock:
+    return StandingClock()
 
 
 @pytest.fixture
-def clock() -> _Clock:
-    return _Clock()
-
-
-@pytest.fixture
-async def stack(database_url: str, tmp_path: Path, clock: _Clock) -> AsyncIterator[Bench]:
+async def stack(database_url: str, tmp_path: Path, clock: StandingClock) -> AsyncIterator[Bench]:
     async with bench(database_url, tmp_path, clock) as made:
         yield made
 
@@ -80,7 +78,7 @@ async def test_the_same_message_again_changes_nothing(stack: Bench) -> None:
     assert len(stack.mailed()) == 2
 
 
-async def test_an_opt_out_between_decision_and_hand_over_wins(stack: Bench, clock: _Clock) -> None:
+async def test_an_opt_out_between_decision_and_hand_over_wins(stack: Bench, clock: StandingClock) -> None:
     withdrawn, unsubscribed = message(1), message(2)
     await stack.take(customer(1), customer(2), withdrawn, unsubscribed)
     clock.now += timedelta(minutes=5)
@@ -93,7 +91,7 @@ async def test_an_opt_out_between_decision_and_hand_over_wins(stack: Bench, cloc
     assert [(one.kind, one.reason) for one in await stack.told()] == [("withheld", "no_consent")] * 2
 
 
-async def test_consent_given_after_an_opt_out_counts_again(stack: Bench, clock: _Clock) -> None:
+async def test_consent_given_after_an_opt_out_counts_again(stack: Bench, clock: StandingClock) -> None:
     await stack.take(customer(1), engagement(1, EngagementKind.UNSUBSCRIBED, START))
     clock.now += timedelta(minutes=5)
     event = message(1)
@@ -123,7 +121,7 @@ async def test_a_message_waits_until_its_customer_has_been_read(stack: Bench) ->
         assert await _settled(stack, event) == {"accepted": 1}
 
 
-async def test_a_message_past_its_validity_is_withheld(stack: Bench, clock: _Clock) -> None:
+async def test_a_message_past_its_validity_is_withheld(stack: Bench, clock: StandingClock) -> None:
     event = message(1)
     await stack.take(customer(1), event)
     clock.now += timedelta(days=1, seconds=1)
@@ -337,8 +335,3 @@ async def test_proof_of_arrival_confirms_an_unknown_message(stack: Bench) -> Non
     await stack.take(engagement(1, EngagementKind.OPENED, START, event.data.message_id))
     assert await stack.state(event) == "confirmed"
     assert [one.kind for one in await stack.told()] == ["unknown", "accepted"]
-
-
-def test_every_cause_is_used() -> None:
-    source = "".join(path.read_text() for path in Path("services/dispatcher").glob("*.py"))
-    assert [cause for cause in Cause if f"Cause.{cause.name}" not in source] == []

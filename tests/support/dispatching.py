@@ -20,7 +20,7 @@ from services.dispatcher.providers.base import Provider
 from services.dispatcher.providers.smtp import SmtpProvider
 from services.dispatcher.providers.twilio import TwilioProvider
 from services.dispatcher.sender import Sender
-from shared.clock import Clock
+from shared.clock import Clock, SystemClock
 from shared.db import create_pool, load_queries, migrate
 from shared.events import (
     Channel,
@@ -140,6 +140,17 @@ def admitted(event: Event) -> Admitted:
     topics = {MessageRequested: MESSAGES, CustomerRecorded: CUSTOMERS, EngagementRecorded: ENGAGEMENT}
     key = partition_key(event.shopid, str(event.customerid))
     return Admitted(Record(topics[type(event)].name, 0, 0, key, event.encode()), event)
+
+
+class StandingClock(SystemClock):
+    """Machine time runs; business time stands where a test puts it."""
+
+    def __init__(self) -> None:
+        self.now = START
+
+    def business(self) -> datetime:
+        """Return the time it was put to."""
+        return self.now
 
 
 @dataclass

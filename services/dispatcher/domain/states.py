@@ -22,7 +22,7 @@ class Cause(StrEnum):
 
     CLAIMED = "a worker took it under a lease"
     LEASE_RAN_OUT_BEFORE = "the lease ran out before hand-over"
-    PUT_BACK = "it must wait: a pause, consent not read yet, the worker stops"
+    PUT_BACK = "it must wait: a pause, consent not read yet, a fault before hand-over"
     REFUSED = "the last check refused it"
     HANDED_OVER = "the last check passed; written before the provider is called"
     TAKEN = "the provider took it"

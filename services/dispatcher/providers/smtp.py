@@ -69,8 +69,11 @@ class SmtpProvider:
         """Nothing to do: connections wait for the first parcel."""
 
     async def send(self, parcel: Parcel) -> Answer:
-        """Hand over one e-mail. Raises ValueError if it cannot be written."""
-        raw = serialise(parcel, self._sender)
+        """Hand over one e-mail."""
+        try:
+            raw = serialise(parcel, self._sender)
+        except ValueError:
+            return Answer(Result.REJECTED, "smtp_unwritable")
         line = await self._free.get()
         try:
             return await line.hand_over(parcel.recipient, raw)

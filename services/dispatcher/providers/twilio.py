@@ -43,11 +43,11 @@ class TwilioProvider:
         credentials = base64.b64encode(pair.encode()).decode()
         self._session = aiohttp.ClientSession(
             headers={"Authorization": f"Basic {credentials}"},
-            timeout=aiohttp.ClientTimeout(total=2 * seconds, sock_connect=seconds, sock_read=seconds),
+            timeout=aiohttp.ClientTimeout(total=1.5 * seconds, sock_connect=seconds, sock_read=seconds),
         )
 
     async def send(self, parcel: Parcel) -> Answer:
-        """Hand over one SMS. Raises ValueError if the parcel holds no SMS."""
+        """Hand over one SMS."""
         if self._session is None:
             message = "start() comes before send()"
             raise RuntimeError(message)

@@ -1,0 +1,218 @@
+"""What we hand to providers, as they publish it: bytes on the wire, requests against the specification."""
+
+from base64 import b64encode
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from email import message_from_bytes
+from email.message import EmailMessage
+from email.policy import default
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from services.dispatcher.providers.base import Answer, EmailContent, Parcel, Result, SmsContent
+from services.dispatcher.providers.smtp import SmtpProvider, is_address
+from services.dispatcher.providers.twilio import TwilioProvider, judge
+from services.dispatcher.providers.twilio_codes import CODES, Action
+from shared.events import Channel
+from shared.links import Clicked, Links
+from shared.settings import Settings
+from tests.fakes.smtp import FakeSmtp
+from tests.fakes.twilio import ACCOUNT, SENDER, TOKEN, FakeTwilio
+
+SPECIFICATION = (
+    Path(__file__).parents[3] / "shared" / "contracts" / "openapi" / "twilio_messages_v2010.cut.json"
+)
+LINKS = Links("https://offers.example.com", "secret")
+CLICKED = Clicked("unsubscribe", "skincare", "customer-0815", Channel.EMAIL, str(uuid4()))
+
+
+@pytest.fixture
+async def smtp(tmp_path: Path) -> AsyncIterator[FakeSmtp]:
+    fake = FakeSmtp(tmp_path)
+    await fake.start()
+    yield fake
+    await fake.stop()
+
+
+@pytest.fixture
+async def twilio(tmp_path: Path) -> AsyncIterator[FakeTwilio]:
+    fake = FakeTwilio(tmp_path, spec=SPECIFICATION if SPECIFICATION.exists() else None)
+    await fake.start()
+    yield fake
+    await fake.stop()
+
+
+def _email(subject: str = "Your cleanser pairs perfectly with crème") -> Parcel:
+    content = EmailContent(
+        sender_name="Dewy & Co, Åre",
+        subject=subject,
+        text="Hällo\n" + "x" * 1200 + "\n.\n",
+        html="<p>Hällo</p>",
+        unsubscribe_url=LINKS.url(CLICKED),
+        written_at=datetime(2026, 3, 2, 9, tzinfo=UTC),
+    )
+    return Parcel(uuid4(), "someone@example.com", content, 3600)
+
+
+def _sms(body: str = "Dewy & Co: 10% off ends tonight, €5 more. Reply STOP to opt out") -> Parcel:
+    return Parcel(uuid4(), "+15550100007", SmsContent(body), 90_000)
+
+
+async def _sent(smtp: FakeSmtp, parcel: Parcel) -> bytes:
+    provider = SmtpProvider(Settings(smtp_port=smtp.port))
+    assert (await provider.send(parcel)).result is Result.ACCEPTED
+    await provider.close()
+    return (smtp.folder / str(smtp.received()[-1]["file"])).read_bytes()
+
+
+async def test_a_long_signed_unsubscribe_link_survives_smtp_on_one_line(smtp: FakeSmtp) -> None:
+    raw = await _sent(smtp, _email())
+    url = LINKS.url(CLICKED)
+    assert len(url) >= 120
+    assert f"\r\nList-Unsubscribe: <{url}>\r\n".encode() in raw
+    assert b"\r\nList-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n" in raw
+
+
+async def test_the_message_says_whose_it_is_and_carries_text_and_html(smtp: FakeSmtp) -> None:
+    parcel = _email()
+    mail = message_from_bytes(await _sent(smtp, parcel), policy=default)
+    assert isinstance(mail, EmailMessage)
+    assert mail["Message-ID"] == f"<{parcel.message_id}@shop.example.com>"
+    assert mail["X-Orderwake-Message-Id"] == str(parcel.message_id)
+    assert mail["Subject"] == "Your cleanser pairs perfectly with crème"
+    assert mail["From"] == '"Dewy & Co, Åre" <offers@shop.example.com>'
+    assert mail["Date"].datetime == datetime(2026, 3, 2, 9, tzinfo=UTC)
+    assert [part.get_content_type() for part in mail.iter_parts()] == ["text/plain", "text/html"]
+    text = mail.get_body(("plain",))
+    assert text is not None
+    assert text.get_content().splitlines() == ["Hällo", "x" * 1200, "."]
+
+
+async def test_no_line_is_longer_than_smtp_allows(smtp: FakeSmtp) -> None:
+    raw = await _sent(smtp, _email("Lang " * 60))
+    assert max(len(line) for line in raw.split(b"\r\n")) <= 998
+
+
+@pytest.mark.parametrize(
+    "recipient",
+    ["", "someone", "some one@example.com", "a@b@c", "ä@example.com", "a@example.com\r\nBcc: b@c.de"],
+)
+def test_what_no_header_can_carry_is_no_address(recipient: str) -> None:
+    assert not is_address(recipient)
+
+
+async def test_a_connection_is_kept_and_a_closed_one_is_made_anew(smtp: FakeSmtp) -> None:
+    provider = SmtpProvider(Settings(smtp_port=smtp.port, smtp_connections=1))
+    assert (await provider.send(_email())).result is Result.ACCEPTED
+    smtp.hang_up()
+    assert (await provider.send(_email())).result is Result.ACCEPTED
+    await provider.close()
+
+
+async def test_no_server_means_not_taken() -> None:
+    provider = SmtpProvider(Settings(smtp_port=1))
+    assert (await provider.send(_email())).result is Result.NOT_TAKEN
+
+
+def _twilio(fake: FakeTwilio, **changes: str | float) -> TwilioProvider:
+    settings = Settings.model_validate(
+        {
+            "twilio_url": f"http://127.0.0.1:{fake.port}",
+            "twilio_account_sid": ACCOUNT,
+            "twilio_auth_token": TOKEN,
+            "twilio_from": SENDER,
+            "provider_timeout_seconds": 0.3,
+            **changes,
+        }
+    )
+    return TwilioProvider(settings)
+
+
+async def _answer(provider: TwilioProvider, parcel: Parcel) -> Answer:
+    await provider.start()
+    try:
+        return await provider.send(parcel)
+    finally:
+        await provider.close()
+
+
+@pytest.mark.skipif(not SPECIFICATION.exists(), reason="../shared with Twilio's specification is not here")
+async def test_a_request_passes_twilios_published_specification(twilio: FakeTwilio) -> None:
+    answer = await _answer(_twilio(twilio), _sms())
+    assert answer.result is Result.ACCEPTED
+    assert twilio.violations == []
+
+
+async def test_an_sms_carries_its_id_and_a_validity_within_the_limit(twilio: FakeTwilio) -> None:
+    parcel = _sms()
+    answer = await _answer(_twilio(twilio), parcel)
+    assert [answer.reference] == [entry["sid"] for entry in twilio.received()]
+    (entry,) = twilio.received()
+    assert (entry["k"], entry["validity"], entry["to"]) == (str(parcel.message_id), "36000", parcel.recipient)
+
+
+async def test_wrong_credentials_leave_the_message_for_later(twilio: FakeTwilio) -> None:
+    answer = await _answer(_twilio(twilio, twilio_auth_token="wrong"), _sms())
+    assert (answer.result, answer.reason) == (Result.NOT_TAKEN, "twilio_20003")
+    assert (answer.retry_after or 0) >= 60
+
+
+@pytest.mark.parametrize(
+    ("fault", "result", "kept"),
+    [
+        ("429", Result.NOT_TAKEN, 0),
+        ("500", Result.UNKNOWN, 0),
+        ("503", Result.UNKNOWN, 0),
+        ("timeout_before", Result.UNKNOWN, 0),
+        ("timeout_after", Result.UNKNOWN, 1),
+        ("drop_after", Result.UNKNOWN, 1),
+        ("21610", Result.REJECTED, 0),
+        ("30007", Result.REJECTED, 0),
+    ],
+)
+async def test_only_what_certainly_was_not_taken_may_go_again(
+    twilio: FakeTwilio, fault: str, result: Result, kept: int
+) -> None:
+    twilio.faults.script.append(fault)
+    assert (await _answer(_twilio(twilio), _sms())).result is result
+    assert len(twilio.received()) == kept
+
+
+async def test_no_twilio_means_not_taken(twilio: FakeTwilio) -> None:
+    provider = _twilio(twilio, twilio_url="http://127.0.0.1:1")
+    assert (await _answer(provider, _sms())).result is Result.NOT_TAKEN
+
+
+@pytest.mark.parametrize("code", sorted(CODES))
+def test_every_code_of_the_table_leads_to_its_action(code: int) -> None:
+    rule = CODES[code]
+    answer = judge(400, f'{{"code": {code}, "message": "no"}}'.encode(), {"Retry-After": "7"})
+    assert answer.reason == f"twilio_{code}"
+    assert (answer.result is Result.NOT_TAKEN) is (rule.action is Action.BACK_OFF)
+    assert answer.opted_out is (rule.action is Action.SUPPRESS)
+    if rule.action is Action.BACK_OFF:
+        assert answer.retry_after == max(7.0, rule.wait_seconds or 0)
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b"<html>", b'{"code": "x"}'])
+def test_an_answer_that_is_not_twilios_is_judged_by_its_status(body: bytes) -> None:
+    assert judge(201, body, {}).result is Result.ACCEPTED
+    assert judge(400, body, {}).result is Result.REJECTED
+    assert judge(502, body, {}).result is Result.UNKNOWN
+    assert judge(429, body, {}).result is Result.NOT_TAKEN
+
+
+async def test_credentials_travel_in_the_header_only(twilio: FakeTwilio) -> None:
+    await _answer(_twilio(twilio), _sms())
+    expected = b64encode(f"{ACCOUNT}:{TOKEN}".encode()).decode()
+    assert twilio.last_authorization == f"Basic {expected}"
+    assert TOKEN not in str(twilio.received())
+
+
+def test_a_signed_link_says_what_was_signed_and_nothing_else() -> None:
+    token = LINKS.url(CLICKED).rpartition("/")[2]
+    assert LINKS.read(token) == CLICKED
+    assert LINKS.read(token[:-1] + ("A" if token[-1] != "A" else "B")) is None
+    assert Links("https://offers.example.com", "other").read(token) is None

@@ -1,0 +1,142 @@
+"""The dispatcher as it is put together: topics in, a provider's far end and a topic out."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import aiohttp
+import pytest
+from aiohttp import web
+from aiokafka import AIOKafkaConsumer
+
+from services.dispatcher.app import build
+from shared.db import migrate
+from shared.embedded import Infrastructure
+from shared.events import Channel, Control, ControlSet, EngagementRecorded, Event
+from shared.ids import partition_key
+from shared.kafka.producer import make_producer
+from shared.settings import Settings
+from shared.topics import CONTROLS, CUSTOMERS, ENGAGEMENT, MESSAGES
+from tests.fakes.smtp import FakeSmtp
+from tests.fakes.twilio import FakeTwilio
+from tests.support.broker import fresh_topics
+from tests.support.dispatching import MIGRATIONS, START, StandingClock, customer, message, settings_for
+from tests.support.waiting import eventually
+
+
+@pytest.fixture
+async def far_end(tmp_path: Path) -> AsyncIterator[tuple[FakeSmtp, FakeTwilio]]:
+    smtp, twilio = FakeSmtp(tmp_path / "smtp"), FakeTwilio(tmp_path / "twilio")
+    await smtp.start()
+    await twilio.start()
+    yield smtp, twilio
+    await smtp.stop()
+    await twilio.stop()
+
+
+@pytest.fixture
+async def settings(
+    infrastructure: Infrastructure, database_url: str, far_end: tuple[FakeSmtp, FakeTwilio]
+) -> Settings:
+    changes: dict[str, Any] = {
+        "kafka_bootstrap_servers": infrastructure.bootstrap_servers,
+        "topic_partitions": 2,
+    }
+    found = settings_for(database_url, *far_end, **changes)
+    await fresh_topics(found)
+    await migrate(database_url, "dispatcher", MIGRATIONS)
+    return found
+
+
+async def _produce(settings: Settings, *records: tuple[str, bytes, Event]) -> None:
+    producer = make_producer(settings.kafka_bootstrap_servers)
+    await producer.start()
+    for topic, key, event in records:
+        await producer.send_and_wait(topic, event.encode(), key)
+    await producer.stop()
+
+
+def _keyed(topic: str, event: Event) -> tuple[str, bytes, Event]:
+    return topic, partition_key(event.shopid, event.customerid or ""), event
+
+
+@asynccontextmanager
+async def _serving(settings: Settings) -> AsyncIterator[str]:
+    """Run every loop and serve the routes, as the service's frame does; yields the base URL."""
+    stopping = asyncio.Event()
+    async with build(settings, StandingClock()) as running:
+        app = web.Application()
+        app.add_routes(running.routes)
+        runner = web.AppRunner(app)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        loops = [asyncio.ensure_future(loop(stopping)) for loop in running.loops]
+        await eventually(lambda: all(running.ready().values()), what="readiness")
+        try:
+            yield f"http://127.0.0.1:{runner.addresses[0][1]}"
+        finally:
+            stopping.set()
+            await asyncio.gather(*loops)
+            await runner.cleanup()
+
+
+async def _told(settings: Settings, number: int) -> Sequence[EngagementRecorded]:
+    """Return the first `number` events of `engagement`."""
+    consumer = AIOKafkaConsumer(
+        ENGAGEMENT.name, bootstrap_servers=settings.kafka_bootstrap_servers, auto_offset_reset="earliest"
+    )
+    await consumer.start()
+    try:
+        records = [await asyncio.wait_for(consumer.getone(), 20) for _ in range(number)]
+    finally:
+        await consumer.stop()
+    return [EngagementRecorded.model_validate_json(record.value) for record in records]
+
+
+async def test_messages_leave_and_what_became_of_them_is_published(
+    settings: Settings, far_end: tuple[FakeSmtp, FakeTwilio]
+) -> None:
+    mail, text = message(1), message(2, Channel.SMS)
+    people = [_keyed(CUSTOMERS.name, customer(number)) for number in (1, 2)]
+    await _produce(settings, *people, _keyed(MESSAGES.name, mail), _keyed(MESSAGES.name, text))
+    async with _serving(settings) as url, aiohttp.ClientSession() as session:
+        told = await _told(settings, 2)
+        async with session.get(f"{url}/v1/status") as answer:
+            status = await answer.json()
+    assert status["messages"] | {"accepted": 2} == status["messages"]
+    assert {(event.data.message_id, event.data.kind, event.customerid) for event in told} == {
+        (str(mail.data.message_id), "accepted", "c1"),
+        (str(text.data.message_id), "accepted", "c2"),
+    }
+    smtp, twilio = far_end
+    assert [entry["message_id"] for entry in smtp.received()] == [str(mail.data.message_id)]
+    assert [entry["k"] for entry in twilio.received()] == [str(text.data.message_id)]
+
+
+async def test_a_pause_on_the_controls_topic_holds_messages_until_it_ends(
+    settings: Settings, far_end: tuple[FakeSmtp, FakeTwilio]
+) -> None:
+    def control(action: str) -> tuple[str, bytes, Event]:
+        data = Control.model_validate({"action": action, "set_at": START, "set_by": "sre", "why": "test"})
+        event = ControlSet(id=str(uuid4()), source="/tests", time=START, shopid="skincare", data=data)
+        return CONTROLS.name, b"skincare", event
+
+    event = message(1)
+    await _produce(
+        settings, control("pause"), _keyed(CUSTOMERS.name, customer(1)), _keyed(MESSAGES.name, event)
+    )
+    smtp, _ = far_end
+    async with _serving(settings) as url, aiohttp.ClientSession() as session:
+
+        async def waiting() -> bool:
+            async with session.get(f"{url}/v1/status") as answer:
+                counts = (await answer.json())["messages"]
+            return bool(counts["intended"] == 1)
+
+        await eventually(waiting)
+        assert smtp.received() == []
+        await _produce(settings, control("resume"))
+        await eventually(lambda: len(smtp.received()) == 1, what="the message to leave")

@@ -1,0 +1,78 @@
+"""The last check and the waits between tries."""
+
+from datetime import timedelta
+from uuid import UUID, uuid4
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.dispatcher.domain.consent import Standing, allows
+from services.dispatcher.domain.policy import Held, Switch, Withheld, check, wait_before_retry
+from shared.events import Channel, Consent, Control
+from tests.support.dispatching import START, message
+
+MESSAGE = message(1).data
+GRANTED = Standing(known=True, consent={Channel.EMAIL: Consent(granted=True, changed_at=START)})
+LATER = START + timedelta(hours=1)
+
+
+def _pause(**changes: str) -> Switch:
+    fields = {"action": "pause", "set_at": START, "set_by": "sre", "why": "test", **changes}
+    return Switch("skincare", Control.model_validate(fields))
+
+
+def test_a_valid_message_to_a_consenting_customer_may_leave() -> None:
+    assert check("skincare", MESSAGE, GRANTED, [], START) is None
+
+
+def test_it_may_leave_up_to_the_last_valid_moment() -> None:
+    assert check("skincare", MESSAGE, GRANTED, [], MESSAGE.valid_until) is None
+    after = MESSAGE.valid_until + timedelta(microseconds=1)
+    assert check("skincare", MESSAGE, GRANTED, [], after) is Withheld.EXPIRED
+
+
+def test_consent_on_another_channel_does_not_count() -> None:
+    standing = Standing(known=True, consent={Channel.SMS: Consent(granted=True, changed_at=START)})
+    assert check("skincare", MESSAGE, standing, [], START) is Withheld.NO_CONSENT
+
+
+def test_a_customer_never_read_is_waited_for_and_an_erased_one_is_not() -> None:
+    assert check("skincare", MESSAGE, Standing(), [], START) is Held.CONSENT_NOT_READ
+    assert check("skincare", MESSAGE, Standing(known=True), [], START) is Withheld.NO_CONSENT
+
+
+def test_a_pause_holds_its_shop_journey_and_channel_only() -> None:
+    held = [_pause(), _pause(journey="skincare"), _pause(channel="email")]
+    passing = [_pause(journey="other"), _pause(channel="sms"), _pause(action="resume")]
+    assert [check("skincare", MESSAGE, GRANTED, [switch], START) for switch in held] == [Held.PAUSED] * 3
+    assert [check("skincare", MESSAGE, GRANTED, [switch], START) for switch in passing] == [None] * 3
+    assert check("fitness", MESSAGE, GRANTED, [_pause()], START) is None
+
+
+def test_a_withdrawal_wins_over_a_pause() -> None:
+    refused = Standing(known=True, consent={Channel.EMAIL: Consent(granted=False, changed_at=START)})
+    assert check("skincare", MESSAGE, refused, [_pause()], START) is Withheld.NO_CONSENT
+
+
+@given(given_at=st.integers(0, 100), stopped_at=st.integers(0, 100))
+def test_the_later_of_consent_and_opt_out_wins_and_a_tie_forbids(given_at: int, stopped_at: int) -> None:
+    standing = Standing(
+        known=True,
+        consent={Channel.EMAIL: Consent(granted=True, changed_at=START + timedelta(minutes=given_at))},
+        suppressed_since={Channel.EMAIL: START + timedelta(minutes=stopped_at)},
+    )
+    assert allows(standing, Channel.EMAIL) is (given_at > stopped_at)
+
+
+@given(message_id=st.uuids(), attempts=st.integers(1, 100), asked=st.floats(0, 7200))
+def test_a_retry_waits_at_least_what_was_asked_and_never_much_longer(
+    message_id: UUID, attempts: int, asked: float
+) -> None:
+    seconds = wait_before_retry(message_id, attempts, asked)
+    assert max(asked, 0.5) <= seconds <= max(asked, 60) * 1.25
+
+
+def test_waits_double_and_messages_part_company() -> None:
+    message_id = uuid4()
+    assert wait_before_retry(message_id, 5) > 2 * wait_before_retry(message_id, 2)
+    assert len({wait_before_retry(uuid4(), 3) for _ in range(20)}) > 10
