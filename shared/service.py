@@ -4,12 +4,14 @@ import asyncio
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass
 
+import asyncpg
 import structlog
 import uvloop
 from aiohttp import web
+from aiokafka.errors import KafkaError
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from shared import log as logs
@@ -22,6 +24,8 @@ log = structlog.get_logger()
 Loop = Callable[[asyncio.Event], Awaitable[None]]
 
 DRAIN_SECONDS = 20.0
+_RETRY_SECONDS = 1.0
+_AWAY = (KafkaError, OSError, TimeoutError, asyncpg.CannotConnectNowError, asyncpg.PostgresConnectionError)
 
 
 @dataclass(frozen=True)
@@ -56,11 +60,14 @@ def run(name: str, build: Build) -> None:
 
 
 async def serve(name: str, build: Build, settings: Settings) -> None:
-    """Build, serve and drain a service in the running loop."""
+    """Build, serve and drain a service in the running loop; it waits for a broker or database that is away."""
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
-    async with build(settings, settings.clock()) as running:
+    async with AsyncExitStack() as stack:
+        running = await _build(stack, lambda: build(settings, settings.clock()), stopping)
+        if running is None:
+            return
         runner = await _serve_http(settings, running)
         log.info("started", port=runner.addresses[0][1])
         try:
@@ -68,6 +75,23 @@ async def serve(name: str, build: Build, settings: Settings) -> None:
         finally:
             await runner.cleanup()
     log.info("drained")
+
+
+async def _build(
+    stack: AsyncExitStack,
+    build: Callable[[], AbstractAsyncContextManager[Running]],
+    stopping: asyncio.Event,
+) -> Running | None:
+    while not stopping.is_set():
+        try:
+            return await stack.enter_async_context(build())
+        except _AWAY as error:
+            log.warning("waiting_for_infrastructure", error=type(error).__name__)
+        try:
+            await asyncio.wait_for(stopping.wait(), _RETRY_SECONDS)
+        except TimeoutError:
+            continue
+    return None
 
 
 async def _run_loops(loops: Sequence[Loop], stopping: asyncio.Event) -> None:

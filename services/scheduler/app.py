@@ -36,8 +36,8 @@ async def build(settings: Settings, clock: Clock) -> AsyncIterator[Running]:
     decider = Decider(journeys, views, ContactHours.load())
     pool = await create_pool(settings, SERVICE)
     producer = make_producer(settings.kafka_bootstrap_servers)
-    await producer.start()
     try:
+        await producer.start()
         await publish.publish(pool, journeys.values(), clock.machine())
         guard = Guard(SERVICE, producer, settings.dead_letter_limit, settings.dead_letter_window)
         consumer = PositionedConsumer(

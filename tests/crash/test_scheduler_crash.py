@@ -95,7 +95,7 @@ class World:
 @pytest.fixture
 def world() -> Iterator[World]:
     # Not pytest's own folder: that is closed to the user that PostgreSQL runs as when tests run as root.
-    folder = Path(tempfile.mkdtemp(prefix="orderwake-crash-"))
+    folder = Path(tempfile.mkdtemp(prefix="ow-scheduler-crash-"))
     (folder / "journeys").mkdir()
     (folder / "journeys" / "routine.yaml").write_text(json.dumps(JOURNEY))
     with EmbeddedKafka(folder / "kafka") as kafka, EmbeddedPostgres(folder / "postgres") as postgres:
@@ -183,7 +183,10 @@ async def _wreck(world: World, first: Service, second: Service, total: int) -> N
         async def reached(goal: int = goal) -> bool:
             return await world.decided() >= goal
 
-        await eventually(reached, 40, f"{goal} of {total} steps decided")
+        def what(goal: int = goal) -> str:
+            return f"{goal} of {total} steps decided, by\n{first.text[-4000:]}\nand\n{second.text[-4000:]}"
+
+        await eventually(reached, 40, what)
         kill()
         restart()
 
