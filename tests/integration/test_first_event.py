@@ -1,4 +1,4 @@
-"""The commands of docs/first-event.md, run as they stand."""
+"""The commands of README and docs/first-event.md, run as they stand."""
 
 import asyncio
 import os
@@ -12,10 +12,13 @@ import pytest
 from shared.embedded import Infrastructure
 from tests.support.ingest import Ingest, ingest_running, prepare, settings_for
 
-DOCUMENT = Path(__file__).parents[2] / "docs" / "first-event.md"
-WRITE, CURL, KCAT_IN, KCAT_OUT = re.findall(
-    r"^```sh\n(.*?)^```", DOCUMENT.read_text(), re.MULTILINE | re.DOTALL
-)
+ROOT = Path(__file__).parents[2]
+DOCUMENTS = (ROOT / "README.md", ROOT / "docs" / "first-event.md")
+
+
+def _block(document: Path, start: str) -> str:
+    blocks = re.findall(r"^```sh\n(.*?)^```", document.read_text(), re.MULTILINE | re.DOTALL)
+    return next(block for block in blocks if block.startswith(start))
 
 
 @pytest.fixture
@@ -44,19 +47,25 @@ def _needs(program: str) -> None:
         pytest.skip(f"{program} is not installed")
 
 
-async def test_the_first_order_by_curl_is_accepted_and_comes_out(ingest: Ingest, tmp_path: Path) -> None:
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+async def test_the_first_order_by_curl_is_accepted_and_comes_out(
+    ingest: Ingest, tmp_path: Path, document: Path
+) -> None:
     _needs("curl")
-    await _run(ingest, tmp_path, WRITE)
-    answer = await _run(ingest, tmp_path, CURL)
+    await _run(ingest, tmp_path, _block(document, "cat > order.json"))
+    answer = await _run(ingest, tmp_path, _block(document, "curl"))
     assert answer.startswith("HTTP/1.1 202 Accepted")
     assert answer.endswith('{"accepted":1}')
     (record,) = await ingest.expect("orders")
     assert record.event["data"]["order_id"] == "1001"
 
 
-async def test_the_first_order_by_kcat_comes_out(ingest: Ingest, tmp_path: Path) -> None:
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+async def test_the_first_order_by_kcat_comes_out(ingest: Ingest, tmp_path: Path, document: Path) -> None:
     _needs("kcat")
-    await _run(ingest, tmp_path, WRITE)
-    await _run(ingest, tmp_path, KCAT_IN)
+    await _run(ingest, tmp_path, _block(document, "cat > order.json"))
+    await _run(ingest, tmp_path, _block(document, "tr -d"))
     (record,) = await ingest.expect("orders")
-    assert f"my-shop|c-1 {record.value.decode()}" in await _run(ingest, tmp_path, KCAT_OUT)
+    assert f"my-shop|c-1 {record.value.decode()}" in await _run(
+        ingest, tmp_path, _block(DOCUMENTS[1], "kcat -C")
+    )
