@@ -18,6 +18,7 @@ from shared.kafka.faust import Output, Tables, batch_agent, make_app
 from shared.kafka.records import Admitted
 from tests.support import eventually
 from tests.support.driver import (
+    KEYS,
     Names,
     admit_all,
     all_committed,
@@ -27,21 +28,13 @@ from tests.support.driver import (
     counting_app,
     create_for,
     delta_origins,
+    expected,
     produce,
     read_all,
     running,
     settings_for,
+    some_records,
 )
-
-KEYS = 50
-
-
-def some_records(count: int) -> list[tuple[bytes, bytes]]:
-    return [(f"key-{number % KEYS}".encode(), str(number).encode()) for number in range(count)]
-
-
-def expected(count: int) -> Counter[bytes]:
-    return Counter(key for key, _ in some_records(count))
 
 
 class Workers:

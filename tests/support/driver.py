@@ -21,6 +21,7 @@ from shared.settings import Settings
 from shared.topics import Key, Topic
 
 PARTITIONS = 3
+KEYS = 20
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,16 @@ def settings_for(bootstrap: str, folder: Path, **more: Any) -> Settings:  # noqa
     """Give settings with small batches, so that there are many."""
     defaults: dict[str, Any] = {"batch_records": 50}
     return Settings(kafka_bootstrap_servers=bootstrap, data_dir=folder, **(defaults | more))
+
+
+def some_records(count: int) -> list[tuple[bytes, bytes]]:
+    """Give records of KEYS keys, in turn."""
+    return [(f"key-{number % KEYS}".encode(), str(number).encode()) for number in range(count)]
+
+
+def expected(count: int) -> Counter[bytes]:
+    """Count what `some_records` gives, by key."""
+    return Counter(key for key, _ in some_records(count))
 
 
 async def create(bootstrap: str, topics: dict[str, dict[str, str]], partitions: int = PARTITIONS) -> None:
