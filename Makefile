@@ -8,8 +8,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 ARGS ?=
+LOCK := uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url
 
-.PHONY: help setup demo test check format contracts lock clean bench-driver
+.PHONY: help setup demo test check format contracts bench-driver deploy-check lock clean bench-driver
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,6 +40,7 @@ check: $(READY) ## Lint, types and the import rules
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+	@$(BIN)/python -m pytest -q tests/contracts/test_house.py
 	@$(BIN)/python -m shared.contracts --check
 
 format: $(READY) ## Format the code and mend what the linter can mend
@@ -48,9 +50,13 @@ format: $(READY) ## Format the code and mend what the linter can mend
 contracts: $(READY) ## Write docs/contracts from the event models
 	@$(BIN)/python -m shared.contracts
 
+deploy-check: ## Check the deploy files with kustomize, kubeconform, docker-compose and hadolint (needs kubectl and go)
+	@bash deploy/check.sh
+
 lock: ## Lock the requirements with hashes (needs uv)
-	@uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url --extra embedded --extra demo --extra dev pyproject.toml -o requirements/all.txt
-	@uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url -c requirements/all.txt pyproject.toml -o requirements/runtime.txt
+	@$(LOCK) --extra embedded --extra demo --extra dev pyproject.toml -o requirements/all.txt
+	@$(LOCK) -c requirements/all.txt pyproject.toml -o requirements/runtime.txt
+	@echo hatchling | $(LOCK) -c requirements/all.txt - -o requirements/build.txt
 
 clean: ## Remove the environment and caches (data of a kept demo too)
 	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .orderwake

@@ -117,7 +117,7 @@ class Publisher:
         outputs = []
         for key, tally in tables.totals(table, products, self._kept).items():
             shop, product = split_key(key)
-            identity = event_id("pair-counts", shop, product, orjson.dumps(tally))
+            identity = event_id(topics.PAIR_COUNTS.name, shop, product, orjson.dumps(tally))
             record = wire.pair_counts(shop, product, tally, identity, occurred_at)
             outputs.append(Output(PAIR_COUNTS.name, *record))
         self._worked += self._clock.monotonic() - started

@@ -1,8 +1,9 @@
 """Bytes to typed events: one pass for a good record, and a named reason with the field's path for a bad one."""
 
 from collections.abc import Sequence
-from functools import cache
-from typing import Annotated, Any, Union
+from functools import cache, reduce
+from operator import or_
+from typing import Annotated, Any
 
 from pydantic import Field, TypeAdapter, ValidationError
 
@@ -14,9 +15,8 @@ MAX_RECORD_BYTES = 1_000_000
 
 @cache
 def _adapter(types: tuple[type[Event], ...]) -> TypeAdapter[Event]:
-    if len(types) == 1:
-        return TypeAdapter(types[0])
-    return TypeAdapter(Annotated[Union[types], Field(discriminator="type")])
+    union: Any = reduce(or_, types)
+    return TypeAdapter(union if len(types) == 1 else Annotated[union, Field(discriminator="type")])
 
 
 def decode(raw: bytes | None, types: Sequence[type[Event]]) -> Event:

@@ -84,9 +84,13 @@ class PositionedConsumer(ConsumerRebalanceListener):  # type: ignore[misc]  # ai
 
     @property
     def caught_up(self) -> bool:
-        """Whether every assigned partition has been read to the log end last seen."""
-        return self._consumer is not None and all(
-            position >= self._log_ends.get(tp, position + 1) for tp, position in self._positions.items()
+        """Whether the group has given us our partitions, perhaps none, and each is read to the log end last seen."""
+        return (
+            self._assignment > 0
+            and self._consumer is not None
+            and all(
+                position >= self._log_ends.get(tp, position + 1) for tp, position in self._positions.items()
+            )
         )
 
     async def run(self, stopping: asyncio.Event) -> None:
@@ -142,6 +146,7 @@ class PositionedConsumer(ConsumerRebalanceListener):  # type: ignore[misc]  # ai
     async def _take_over(self, assigned: Sequence[TopicPartition]) -> None:
         consumer = self._consumer
         async with self._turn:
+            self._assignment += 1
             if not assigned or consumer is None:
                 return
             starts = await consumer.beginning_offsets(list(assigned))
@@ -150,7 +155,6 @@ class PositionedConsumer(ConsumerRebalanceListener):  # type: ignore[misc]  # ai
                 tp = TopicPartition(row["topic"], row["partition_number"])
                 self._positions[tp] = max(row["position"], starts[tp])
                 consumer.seek(tp, self._positions[tp])
-            self._assignment += 1
             self._observed = float("-inf")
 
     async def _step(self, consumer: AIOKafkaConsumer) -> None:

@@ -18,7 +18,7 @@ DOCUMENTS = (ROOT / "README.md", ROOT / "docs" / "first-event.md")
 
 def _block(document: Path, start: str) -> str:
     blocks = re.findall(r"^```sh\n(.*?)^```", document.read_text(), re.MULTILINE | re.DOTALL)
-    return next(block for block in blocks if block.startswith(start))
+    return next(str(block) for block in blocks if block.startswith(start))
 
 
 @pytest.fixture
