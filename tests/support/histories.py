@@ -79,15 +79,19 @@ def moments(days: int = DAYS) -> st.SearchStrategy[datetime]:
 
 
 def _consents() -> st.SearchStrategy[dict[str, Any]]:
-    given = st.fixed_dictionaries({"granted": st.sampled_from([True, True, False]), "changed_at": moments()})
-    return st.dictionaries(st.sampled_from([each.value for each in Channel]), given)
+    given = st.fixed_dictionaries({"granted": st.sampled_from([True] * 4 + [False]), "changed_at": moments()})
+    return st.fixed_dictionaries({"email": given}, optional={"sms": given})
 
 
 def profiles() -> st.SearchStrategy[Event]:
     """Draw versions of a profile; most may be written to."""
     loose = st.fixed_dictionaries(
         {"version": st.integers(2, 6), "consent": _consents()},
-        optional={"email": st.none(), "staff": st.booleans(), "first_name": st.sampled_from(["Ada", "Bo"])},
+        optional={
+            "email": st.sampled_from(["ada@example.com"] * 5 + [None]),
+            "staff": st.sampled_from([False] * 7 + [True]),
+            "first_name": st.sampled_from(["Ada", "Bo"]),
+        },
     )
     fields = {"time_zone": st.sampled_from(ZONES), "region": st.sampled_from(REGIONS)}
     both = st.tuples(loose, st.fixed_dictionaries(fields))
@@ -118,23 +122,29 @@ def orders(draw: st.DrawFn) -> list[Event]:
 
 
 def reactions() -> st.SearchStrategy[Event]:
-    """Draw what people do with messages; complaints and bounces are rare."""
-    kinds = st.sampled_from([EngagementKind.UNSUBSCRIBED, EngagementKind.ANSWERED, EngagementKind.CLICKED])
-    rare = st.sampled_from([EngagementKind.COMPLAINED, EngagementKind.BOUNCED])
+    """Draw what people do with messages; what silences a customer for good is rare."""
+    mild, lasting = (
+        [EngagementKind.CLICKED, EngagementKind.ANSWERED],
+        [
+            EngagementKind.UNSUBSCRIBED,
+            EngagementKind.COMPLAINED,
+            EngagementKind.BOUNCED,
+        ],
+    )
     return st.builds(
         engagement,
-        st.one_of(kinds, kinds, kinds, rare),
+        st.sampled_from(mild * 6 + lasting),
         moments(),
         st.sampled_from(list(Channel)),
-        st.sampled_from(["happy", "unhappy"]),
+        st.sampled_from(["happy", "happy", "unhappy"]),
     )
 
 
 @st.composite
 def events_of_a_customer(draw: st.DrawFn) -> list[Event]:
     """Draw up to some dozens of events, orders with one id but different facts among them."""
-    stories = draw(st.lists(orders(), min_size=1, max_size=8))
-    others = draw(st.lists(st.one_of(profiles(), reactions()), max_size=6))
+    stories = draw(st.lists(orders(), min_size=2, max_size=10))
+    others = draw(st.lists(st.one_of(profiles(), reactions()), max_size=5))
     first = profile(time_zone=draw(st.sampled_from(ZONES)), region=draw(st.sampled_from(REGIONS)))
     return [first, *(event for story in stories for event in story), *others]
 
@@ -179,13 +189,13 @@ def journeys(draw: st.DrawFn) -> Journey:
         step("text", channel="sms", delay="4h", offer=OFFER, skip_after="12h", expires="36h"),
         step("check", after="delivery", delay="1d", at="10:00", offer=None, asks=["happy", "unhappy"]),
         step("weekly", after="delivery", delay="7d", repeat={"every": "7d", "times": 3}, expires="6d"),
-        caps=draw(st.lists(st.sampled_from(caps), max_size=2)),
+        caps=draw(st.lists(st.sampled_from(caps), min_size=1, max_size=2)),
         cool_down=draw(
             st.one_of(st.none(), st.builds(lambda span, do: {"span": span, "action": do}, spans, action))
         ),
         after_return={"span": draw(spans), "action": draw(action)},
         quiet_hours=draw(st.sampled_from([{}, quiet])),
-        holdout={"share": draw(st.sampled_from([0, 0, 1]))},
+        holdout={"share": draw(st.sampled_from([0, 1]))},
     )
 
 
