@@ -15,6 +15,7 @@ from typing import Any
 import aiohttp
 import click
 import orjson
+from aiokafka import AIOKafkaProducer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
@@ -95,7 +96,7 @@ class Demo:
     def _say(self, text: str) -> None:
         self.console.print(text, highlight=False)
 
-    async def _learn(self, made: plan.Plan, watch: Observer, producer: Any) -> None:  # noqa: ANN401  aiokafka ships no types
+    async def _learn(self, made: plan.Plan, watch: Observer, producer: AIOKafkaProducer) -> None:
         self._say(
             "[bold]Learn[/bold]: two months of history teach and start nothing; four recent weeks may start journeys"
         )
@@ -106,7 +107,9 @@ class Demo:
             await self._import(progress, "recent weeks", made.recent, producer)
             await self._count(progress, "recent weeks applied", watch, SERVICES)
 
-    async def _import(self, progress: Progress, what: str, events: list[Any], producer: Any) -> None:  # noqa: ANN401  as above
+    async def _import(
+        self, progress: Progress, what: str, events: list[Any], producer: AIOKafkaProducer
+    ) -> None:
         task = progress.add_task(what, total=len(events))
         await load.produce(producer, events, lambda count: progress.advance(task, count))
 
@@ -126,8 +129,8 @@ class Demo:
         progress.update(task, completed=progress.tasks[task].total)
 
     async def _live(
-        self, made: plan.Plan, watch: Observer, producer: Any, session: aiohttp.ClientSession
-    ) -> Week:  # noqa: ANN401  as above
+        self, made: plan.Plan, watch: Observer, producer: AIOKafkaProducer, session: aiohttp.ClientSession
+    ) -> Week:
         self._say(
             f"[bold]Live[/bold]: {plan.LIVE_DAYS} days of {len(self.options.shops)} shops, "
             f"{made.live_orders:,} orders, 1 s = {self.options.speed / 3600:g} h"
@@ -247,9 +250,9 @@ def _run(options: Options) -> bool:
 @click.option("--seed", default=1, show_default=True, help="Another seed, other people.")
 @click.option("--keep", is_flag=True, help="Leave everything running at the end and print the URLs.")
 @click.option("--summary", type=click.Path(dir_okay=False, path_type=Path), help="Write the summary as JSON.")
-def main(
+def main(  # noqa: PLR0913  one an option
     *, orders: int, shops: tuple[str, ...], speed: float, seed: int, keep: bool, summary: Path | None
-) -> None:  # noqa: PLR0913  one an option
+) -> None:
     """Show a week of four shops through the whole of Orderwake.
 
     \b

@@ -84,7 +84,9 @@ class Week:
         who = self.people.get((host.partition(".")[0], customer))
         if who is None:
             return
-        for event in generate.reactions(self.seed, who, message_id, asked=_ASKING in mail.read_bytes(), at=now):
+        for event in generate.reactions(
+            self.seed, who, message_id, asked=_ASKING in mail.read_bytes(), at=now
+        ):
             if event.time < self.stop:
                 heapq.heappush(self._reactions, (event.time, event.id, event))
 

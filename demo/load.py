@@ -17,7 +17,7 @@ _BATCH_TYPE = "application/cloudevents-batch+json"
 _PATIENCE_SECONDS = 60
 
 
-class NotAccepted(OrderwakeError):
+class NotAcceptedError(OrderwakeError):
     """Ingest refused what the generator made, or never answered."""
 
 
@@ -52,7 +52,7 @@ async def post(session: aiohttp.ClientSession, url: str, events: Sequence[Event]
                 return
             if answer.status not in (429, 503):
                 message = f"ingest answered {answer.status}: {await answer.text()}"
-                raise NotAccepted(message)
+                raise NotAcceptedError(message)
             await asyncio.sleep(float(answer.headers.get("Retry-After", "1")))
     message = f"ingest took no events for {_PATIENCE_SECONDS} s"
-    raise NotAccepted(message)
+    raise NotAcceptedError(message)

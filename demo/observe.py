@@ -1,9 +1,8 @@
 """Looks at the running system from outside: how far each service has read, and whether everything has come to rest."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,9 +14,9 @@ from aiokafka.admin import AIOKafkaAdminClient
 from shared import topics
 from shared.db import load_queries
 from shared.errors import OrderwakeError
+from shared.events import Event
 from shared.kafka.follower import Follower
 from shared.kafka.records import Record
-from shared.events import Event
 from shared.settings import Settings
 from shared.topics import Topic
 
@@ -27,7 +26,7 @@ _LOOK_SECONDS = 0.5
 _STREAMED = (topics.ORDERS, topics.RETURNS, topics.BASKET_DELTAS)
 
 
-class NotSettled(OrderwakeError):
+class NotSettledError(OrderwakeError):
     """The system did not come to rest in time. The message says what was still open."""
 
 
@@ -106,7 +105,7 @@ class Observer:
     ) -> None:
         """Return when these services have read everything, twice in a row, and `also` has nothing open.
 
-        Raises NotSettled after `seconds`.
+        Raises NotSettledError after `seconds`.
         """
         end = asyncio.get_running_loop().time() + seconds
         quiet = 0
@@ -118,11 +117,11 @@ class Observer:
             quiet = quiet + 1 if not any(open_work.values()) else 0
             if quiet > 1:
                 return
-            await asyncio.sleep(_LOOK_SECONDS)
+            await asyncio.sleep(look_seconds)
         message = (
             f"not at rest after {seconds:.0f} s; still open: { {k: v for k, v in open_work.items() if v} }"
         )
-        raise NotSettled(message)
+        raise NotSettledError(message)
 
     async def read(self, wanted: list[Topic], take: Callable[[Record, Event | None], None]) -> None:
         """Read topics whole, as they are now."""

@@ -123,7 +123,5 @@ def _spread(seed: int, plan: Plan, placed: Iterable[tuple[Person, events.Order]]
 
 def _introduce(seed: int, plan: Plan) -> None:
     opened = LIVE_START - timedelta(days=RECENT_DAYS + 30)
-    numbers: dict[str, int] = {}
-    for who in plan.people.values():
-        numbers[who.region] = numbers.get(who.region, -1) + 1
-        plan.reference.append(generate.profile(seed, who, numbers[who.region], opened))
+    for number, who in enumerate(plan.people.values()):
+        plan.reference.append(generate.profile(seed, who, number, opened))

@@ -27,7 +27,8 @@ class Received:
             for entry in self._lines(emails / "received.jsonl")
         ]
         fresh += [
-            {"channel": "sms", "recipient": entry["to"], "message_id": entry["k"], **entry} for entry in self._lines(texts / "received.jsonl")
+            {"channel": "sms", "recipient": entry["to"], "message_id": entry["k"], **entry}
+            for entry in self._lines(texts / "received.jsonl")
         ]
         self.entries += fresh
         return fresh

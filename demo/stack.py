@@ -18,11 +18,12 @@ from tests.fakes.twilio import ACCOUNT, TOKEN
 
 SERVICES = ("ingest", "recommender", "scheduler", "dispatcher", "reporting")
 TWILIO_SPECIFICATION = Path("../shared/contracts/openapi/twilio_messages_v2010.cut.json")
+_HAS_SPECIFICATION = TWILIO_SPECIFICATION.exists()
 _START_SECONDS = 90
 _STOP_SECONDS = 25
 
 
-class ProcessDied(OrderwakeError):
+class ProcessDiedError(OrderwakeError):
     """A process of the demo ended by itself. The message says which, and where its log is."""
 
 
@@ -47,9 +48,7 @@ class Stack:
         """Start the SMTP server and the SMS provider; returns the settings that point to them."""
         received = self.folder / "received"
         smtp = await self._start_receiver("smtp", "--folder", str(received / "email"))
-        specification = (
-            ["--spec", str(TWILIO_SPECIFICATION)] if TWILIO_SPECIFICATION.exists() else []
-        )
+        specification = ["--spec", str(TWILIO_SPECIFICATION)] if _HAS_SPECIFICATION else []
         twilio = await self._start_receiver("twilio", "--folder", str(received / "sms"), *specification)
         return {
             "ORDERWAKE_SMTP_HOST": "127.0.0.1",
@@ -65,11 +64,11 @@ class Stack:
             name, self.environment, "-m", f"tests.fakes.{name}", "--port", "0", *arguments, read=True
         )
         if process.stdout is None:
-            raise ProcessDied(name)
+            raise ProcessDiedError(name)
         line = await asyncio.wait_for(process.stdout.readline(), _START_SECONDS)
         if not line:
             message = f"{name} ended at its start; see {self.log_of(name)}"
-            raise ProcessDied(message)
+            raise ProcessDiedError(message)
         self.ports[name] = int(json.loads(line)["port"])
         return self.ports[name]
 
@@ -112,14 +111,14 @@ class Stack:
                 pass
             await asyncio.sleep(0.2)
         message = f"{name} is not ready after {_START_SECONDS} s ({conditions}); see {self.log_of(name)}"
-        raise ProcessDied(message)
+        raise ProcessDiedError(message)
 
     def check(self) -> None:
-        """Raise ProcessDied if any process has ended."""
+        """Raise ProcessDiedError if any process has ended."""
         for name, process in self.processes.items():
             if process.returncode is not None:
                 message = f"{name} ended with exit code {process.returncode}; see {self.log_of(name)}"
-                raise ProcessDied(message)
+                raise ProcessDiedError(message)
 
     async def status(self, service: str) -> dict[str, Any]:
         """What a service says of itself on /v1/status; empty if it does not answer just now."""
@@ -131,6 +130,18 @@ class Stack:
                 return found
         except (OSError, aiohttp.ClientError, TimeoutError, ValueError):
             return {}
+
+    async def unfinished(self) -> dict[str, int]:
+        """Work that is due now and not done: steps to decide, messages to send. Raises ProcessDied."""
+        self.check()
+        scheduler, dispatcher = await self.status("scheduler"), await self.status("dispatcher")
+        ledger = dispatcher.get("messages", {"intended": 1})
+        return {
+            "overdue steps": int(scheduler.get("overdue", 1)),
+            "messages on their way": sum(
+                int(ledger.get(state, 0)) for state in ("intended", "claimed", "handed_over")
+            ),
+        }
 
     async def stop(self) -> None:
         """Stop services first, then the receivers: SIGTERM, and SIGKILL for what does not drain in time."""

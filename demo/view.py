@@ -32,7 +32,7 @@ class View:
     _said: int = -1
 
     async def during(self, work: Callable[[Callable[[], None]], Awaitable[None]]) -> None:
-        """Run `work(show)` under the view; a process that dies ends it with ProcessDied."""
+        """Run `work(show)` under the view; a process that dies ends it with ProcessDiedError."""
         looking = asyncio.ensure_future(self._look())
         try:
             if not self.console.is_terminal:
@@ -69,12 +69,17 @@ class View:
         left = Table.grid(padding=(0, 2))
         for title, counts in (
             ("events in", dict(self.week.sent)),
-            ("steps", {name: scheduler.get(name, 0) for name in ("waiting", "overdue", "undecided", "deferred")}),
+            (
+                "steps",
+                {name: scheduler.get(name, 0) for name in ("waiting", "overdue", "undecided", "deferred")},
+            ),
             ("messages out", self.week.received.by_channel()),
             ("lag", self.lag),
         ):
             left.add_row(_counts(title, counts))
-        right = _counts("verdicts and reasons", _flat({**scheduler.get("decided", {}), **scheduler.get("reasons", {})}))
+        right = _counts(
+            "verdicts and reasons", _flat({**scheduler.get("decided", {}), **scheduler.get("reasons", {})})
+        )
         both = Table.grid(padding=(0, 4))
         both.add_row(left, right)
         return Panel(Group(both), title=f"{now:%A %d %B %Y, %H:%M} UTC (business time)", title_align="left")

@@ -4,16 +4,28 @@ from prometheus_client import Counter, Gauge, Histogram
 
 EVENTS_CONSUMED = Counter("orderwake_events_consumed_total", "Records taken from a topic.", ["topic"])
 EVENTS_DUPLICATE = Counter("orderwake_events_duplicate_total", "Events seen before and dropped.", ["topic"])
-EVENTS_SUPERSEDED = Counter("orderwake_events_superseded_total", "States of a customer or product dropped because a newer one is out.", ["topic"])
-EVENTS_ACCEPTED = Counter("orderwake_events_accepted_total", "Events that ingest put on a canonical topic.", ["topic"])
+EVENTS_SUPERSEDED = Counter(
+    "orderwake_events_superseded_total", "States dropped because a newer one is out.", ["topic"]
+)
+EVENTS_ACCEPTED = Counter(
+    "orderwake_events_accepted_total", "Events that ingest put on a canonical topic.", ["topic"]
+)
 EVENTS_PARKED = Gauge("orderwake_events_parked", "Events that wait for their order.")
-DEAD_LETTERS = Counter("orderwake_dead_letters_total", "Records refused, by topic and reason.", ["topic", "reason"])
-CONSUMER_LAG = Gauge("orderwake_consumer_lag_records", "Records between position and log end.", ["topic", "partition"])
+DEAD_LETTERS = Counter(
+    "orderwake_dead_letters_total", "Records refused, by topic and reason.", ["topic", "reason"]
+)
+CONSUMER_LAG = Gauge(
+    "orderwake_consumer_lag_records", "Records between position and log end.", ["topic", "partition"]
+)
 HTTP_REFUSED = Counter("orderwake_http_refused_total", "Requests answered 4xx or 503, by reason.", ["reason"])
-BATCH_SECONDS = Histogram("orderwake_batch_seconds", "Time from a batch's arrival to its durable effect.", ["topic"])
+BATCH_SECONDS = Histogram(
+    "orderwake_batch_seconds", "Time from a batch's arrival to its durable effect.", ["topic"]
+)
 
 STEPS_WAITING = Gauge("orderwake_steps_waiting", "Due steps in the future.")
-STEPS_OVERDUE = Gauge("orderwake_steps_overdue", "Steps whose time has come and that are not decided (held or queued).")
+STEPS_OVERDUE = Gauge(
+    "orderwake_steps_overdue", "Steps whose time has come and that are not decided (held or queued)."
+)
 DECISIONS = Counter("orderwake_decisions_total", "Decisions, by verdict and reason.", ["verdict", "reason"])
 DECISION_LATENESS = Histogram(
     "orderwake_decision_lateness_seconds",
@@ -22,10 +34,14 @@ DECISION_LATENESS = Histogram(
 )
 OUTBOX_WAITING = Gauge("orderwake_outbox_waiting", "Rows that the relay has not published yet.")
 
-SENDS = Counter("orderwake_sends_total", "Hand-overs to a provider, by channel and result.", ["channel", "result"])
+SENDS = Counter(
+    "orderwake_sends_total", "Hand-overs to a provider, by channel and result.", ["channel", "result"]
+)
 SEND_SECONDS = Histogram("orderwake_send_seconds", "Time that a provider took to answer.", ["channel"])
 LEDGER_STATE = Gauge("orderwake_ledger_messages", "Messages in the ledger, by state.", ["state"])
 
 PAIRS_UPDATED = Counter("orderwake_pairs_updated_total", "Pair counts changed.")
-REPLAYS_IGNORED = Counter("orderwake_replays_ignored_total", "Records at or below a watermark, counted already.", ["stage"])
+REPLAYS_IGNORED = Counter(
+    "orderwake_replays_ignored_total", "Records at or below a watermark, counted already.", ["stage"]
+)
 COMPLEMENTS_PUBLISHED = Counter("orderwake_complements_published_total", "Complements records published.")

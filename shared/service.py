@@ -53,13 +53,13 @@ def run(name: str, build: Build) -> None:
         raise SystemExit(2) from None
     logs.configure(name, settings.log_level)
     try:
-        uvloop.run(serve(name, build, settings))
+        uvloop.run(serve(build, settings))
     except OrderwakeError as error:
         log.error("stopped", error=type(error).__name__, detail=str(error))  # noqa: TRY400  the message is the whole story
         raise SystemExit(1) from None
 
 
-async def serve(name: str, build: Build, settings: Settings) -> None:
+async def serve(build: Build, settings: Settings) -> None:
     """Build, serve and drain a service in the running loop; it waits for a broker or database that is away."""
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

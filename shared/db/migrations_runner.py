@@ -24,20 +24,23 @@ async def migrate(database_url: str, schema: str, folder: Path) -> list[str]:
             await connection.execute(_queries.create_schema.replace("{schema}", _identifier(schema)))
             await connection.execute(_queries.enter_schema, schema)
             await connection.execute(_queries.create_migrations)
-            return await _apply_all(connection, folder)
+            return await _apply_all(connection, _files(folder))
     finally:
         await connection.close()
 
 
-async def _apply_all(connection: Any, folder: Path) -> list[str]:  # noqa: ANN401  asyncpg's connection
+def _files(folder: Path) -> dict[str, str]:
+    """Texts of all migrations by name, in the order in which they are applied."""
+    paths = [*sorted(COMMON.glob("*.sql")), *sorted(folder.glob("*.sql"))]
+    return {f"{'shared' if path.parent == COMMON else 'own'}/{path.name}": path.read_text() for path in paths}
+
+
+async def _apply_all(connection: Any, texts: dict[str, str]) -> list[str]:  # noqa: ANN401  asyncpg's connection
     done = {row["name"] for row in await connection.fetch(_queries.applied)}
-    fresh = []
-    for path in [*sorted(COMMON.glob("*.sql")), *sorted(folder.glob("*.sql"))]:
-        name = f"{'shared' if path.parent == COMMON else 'own'}/{path.name}"
-        if name not in done:
-            await connection.execute(path.read_text())
-            await connection.execute(_queries.note_applied, name)
-            fresh.append(name)
+    fresh = [name for name in texts if name not in done]
+    for name in fresh:
+        await connection.execute(texts[name])
+        await connection.execute(_queries.note_applied, name)
     return fresh
 
 

@@ -38,7 +38,7 @@ class Customer(Data):
     time_zone: str | None = None
     country: str | None = None
     region: str | None = None
-    consent: dict[Channel, Consent] = {}
+    consent: dict[Channel, Consent] = {}  # noqa: RUF012  pydantic copies defaults
     staff: bool = False
     guest: bool = False
 

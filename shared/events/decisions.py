@@ -43,7 +43,7 @@ class Reason(StrEnum):
 class Outcome(StrEnum):
     """What one rule said."""
 
-    PASS = "pass"
+    PASS = "pass"  # noqa: S105  a rule lets pass; no password
     DROP = "drop"
     DEFER = "defer"
     WITHHOLD = "withhold"
@@ -100,7 +100,7 @@ class Decision(Data):
     candidates: tuple[Candidate, ...] = ()
     offer: Offer | None = None
     variant: str | None = None
-    positions: dict[str, int] = {}
+    positions: dict[str, int] = {}  # noqa: RUF012  pydantic copies defaults
     complements_version: int | None = None
     next_at: Moment | None = None
 

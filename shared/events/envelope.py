@@ -22,7 +22,7 @@ from pydantic import (
 
 def _exact_id(value: object) -> object:
     """Integers become text digit by digit; a float has already lost digits beyond 2**53 and is refused."""
-    if isinstance(value, bool) or isinstance(value, float):
+    if isinstance(value, bool | float):
         message = "an id must be text or a whole number; as a float it may have lost digits"
         raise ValueError(message)  # noqa: TRY004  pydantic turns ValueError into an error with its path
     return str(value) if isinstance(value, int) else value

@@ -88,9 +88,7 @@ class Follower:
     def _take(self, item: Any) -> None:  # noqa: ANN401  aiokafka ships no types
         record = to_record(item)
         try:
-            if record.unreadable:
-                raise EventError(Refusal.UNSUPPORTED_CODEC, record.unreadable)
-            event = None if record.value is None else decode(record.value, BY_NAME[record.topic].types)
+            event = _event_of(record)
         except EventError as error:
             metrics.DEAD_LETTERS.labels(item.topic, error.reason).inc()
             log.warning(
@@ -102,3 +100,9 @@ class Follower:
             )
             return
         self._on_record(record, event)
+
+
+def _event_of(record: Record) -> Event | None:
+    if record.unreadable:
+        raise EventError(Refusal.UNSUPPORTED_CODEC, record.unreadable)
+    return None if record.value is None else decode(record.value, BY_NAME[record.topic].types)

@@ -73,6 +73,8 @@ class Guard:
             raise EventError(Refusal.UNSUPPORTED_CODEC, record.unreadable)
         topic = BY_NAME[record.topic]
         if record.value is None and topic.compacted:
+            if topic.key in (Key.CUSTOMER, Key.PRODUCT):
+                _split(record)
             return None
         event = decode(record.value, topic.types)
         if topic.key in (Key.CUSTOMER, Key.PRODUCT):
@@ -82,11 +84,14 @@ class Guard:
         return event
 
 
-def _check_key(record: Record, topic: Topic, event: Event) -> None:
+def _split(record: Record) -> tuple[str, str]:
     try:
-        shop, subject = split_key(record.key or b"")
+        return split_key(record.key or b"")
     except ValueError as error:
         raise EventError(Refusal.WRONG_KEY, str(error)) from None
+
+
+def _check_key(record: Record, topic: Topic, event: Event) -> None:
     expected = event.customerid if topic.key is Key.CUSTOMER else event.data.product_id
-    if (shop, subject) != (event.shopid, expected):
+    if _split(record) != (event.shopid, expected):
         raise EventError(Refusal.WRONG_KEY, "the key is not that of the event's shop and subject")

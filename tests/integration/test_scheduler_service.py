@@ -18,13 +18,13 @@ from services.scheduler.app import build
 from shared import events
 from shared.db import create_pool, migrate
 from shared.embedded import Infrastructure
-from shared.events import Event, decode
+from shared.events import Control, ControlSet, Event, decode
 from shared.ids import partition_key
 from shared.kafka.outbox import Outgoing, Relay, put
 from shared.kafka.producer import make_producer
 from shared.service import Running
 from shared.settings import Settings
-from shared.topics import COMPLEMENTS, DECISIONS, MESSAGES, Topic
+from shared.topics import COMPLEMENTS, CONTROLS, CUSTOMERS, DECISIONS, MESSAGES, ORDERS, RETURNS, Topic
 from tests.support import eventually
 from tests.support.broker import fresh_topics
 from tests.support.samples import START, order
@@ -55,6 +55,22 @@ class Stand:
             subject = event.customerid or event.data.product_id
             topic = TOPIC_OF[type(event)].name
             await self.producer.send_and_wait(topic, event.encode(), partition_key(event.shopid, subject))
+
+    async def throw(self, action: str) -> None:
+        """Throw the shop's switch."""
+        control = Control.model_validate(
+            {"action": action, "set_at": START, "set_by": "tests", "why": "to see"}
+        )
+        event = ControlSet(**envelope(SHOP, None, START), data=control)
+        await self.producer.send_and_wait(CONTROLS.name, event.encode(), SHOP.encode())
+
+    async def end(self, topic: str) -> int:
+        """Return the end of a topic of one partition."""
+        consumer = AIOKafkaConsumer(bootstrap_servers=self.settings.kafka_bootstrap_servers)
+        await consumer.start()
+        ends = await consumer.end_offsets([TopicPartition(topic, 0)])
+        await consumer.stop()
+        return sum(ends.values())
 
     @asynccontextmanager
     async def service(self) -> AsyncIterator[str]:
@@ -215,6 +231,40 @@ async def test_a_new_version_of_a_journey_moves_the_people_who_wait(stand: Stand
     async with stand.service():
         await stand.wait_for_steps(1)
         assert await stand.pool.fetchval(queries.versions) == 2
+
+
+async def test_what_nobody_can_read_becomes_a_dead_letter_and_the_rest_goes_on(stand: Stand) -> None:
+    bad = [
+        (ORDERS, b"skincare|c-1", b"not json"),
+        (ORDERS, b"skincare|c-2", order().encode()),
+        (CUSTOMERS, b"no-customer", None),
+        (RETURNS, b"skincare|c-1", None),
+    ]
+    for topic, key, value in bad:
+        await stand.producer.send_and_wait(topic.name, value, key)
+    await stand.tell(order())
+    async with stand.service():
+        await stand.wait_for_steps(2)
+        found = [await stand.end(topic.dead_letters) for topic in (ORDERS, CUSTOMERS, RETURNS)]
+    assert found == [2, 1, 1]
+
+
+async def test_a_pause_from_the_controls_topic_holds_until_the_resume(stand: Stand) -> None:
+    await stand.tell(profile(SHOP, "c-1"), order())
+    await stand.throw("pause")
+    async with stand.service() as url:
+        await stand.wait_for_steps(2)
+        stand.clock.now = START + HOUR
+
+        async def held() -> bool:
+            async with ClientSession() as http, http.get(f"{url}/v1/status") as answer:
+                status = await answer.json()
+            return bool(status["undecided"] == 1 and status["fresh_partitions"] == [0, 1])
+
+        await eventually(held)
+        assert await stand.read(DECISIONS) == []
+        await stand.throw("resume")
+        await stand.wait_for(DECISIONS, 1)
 
 
 async def test_what_a_dying_relay_published_is_published_again_as_the_same_record(stand: Stand) -> None:

@@ -1,0 +1,137 @@
+"""Recommenders and the broker are killed again and again while orders and returns flow: counts equal a recount."""
+
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from services.recommender.recount import Counts, recount
+from shared.embedded import EmbeddedKafka
+from shared.events import OrderStatus, ReturnStatus, decode
+from shared.kafka.admin import apply_topics
+from shared.settings import Settings
+from shared.topics import PAIR_COUNTS
+from tests.support import eventually
+from tests.support.affinity import Fact, bought, sent_back
+from tests.support.processes import Service
+from tests.support.recommending import (
+    PAIRS_CHANGELOG,
+    latest,
+    over_all_buckets,
+    table_counts,
+    write,
+    written,
+)
+
+ORDERS, PRODUCTS, CUSTOMERS, PARTITIONS = 2500, 60, 400, 3
+PATIENCE = 60
+
+
+@dataclass
+class World:
+    """A broker of the test's own, and what every recommender on it is told."""
+
+    kafka: EmbeddedKafka
+    folder: Path
+
+    @property
+    def settings(self) -> Settings:
+        """Settings for what the test itself does."""
+        return Settings(kafka_bootstrap_servers=self.kafka.bootstrap, topic_partitions=PARTITIONS)
+
+    def recommender(self, name: str) -> Service:
+        """Return a recommender process, not yet started; small batches make many moments to die in."""
+        environment = {
+            "KAFKA_BOOTSTRAP_SERVERS": self.kafka.bootstrap,
+            "ORDERWAKE_DATA_DIR": str(self.folder / name),
+            "ORDERWAKE_CONSUMER_SESSION_SECONDS": "2",
+            "ORDERWAKE_BATCH_RECORDS": "40",
+        }
+        return Service("recommender", environment, self.folder / f"{name}.log")
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    with EmbeddedKafka(tmp_path / "kafka") as kafka:
+        yield World(kafka, tmp_path)
+
+
+def history() -> list[Fact]:
+    """Orders of one to six products; every fifth is returned in part or whole, some before they come, some are cancelled."""
+    chance = random.Random(20260302)
+    facts: list[Fact] = []
+    for number in range(ORDERS):
+        customer, order_id = f"c{chance.randrange(CUSTOMERS)}", f"o{number}"
+        products = {f"p{int(PRODUCTS * chance.random() ** 2)}": chance.randint(1, 2) for _ in range(chance.randint(1, 6))}
+        order = bought(customer, order_id, products, day=number // 20)
+        facts.append(order)
+        if number % 5 == 0:
+            back = dict(chance.sample(sorted(products.items()), chance.randint(1, len(products))))
+            came = sent_back(customer, order_id, back)
+            asked = sent_back(customer, order_id, back, version=1, status=ReturnStatus.REQUESTED)
+            received = sent_back(customer, order_id, back, version=2, status=ReturnStatus.RECEIVED)
+            facts[-1:] = chance.choice([[order, came], [came, order], [order, asked, received], [order, order, came]])
+        if number % 11 == 0:
+            facts.append(
+                bought(customer, order_id, products, day=number // 20, version=2, status=OrderStatus.CANCELLED)
+            )
+    return facts
+
+
+async def test_counts_equal_a_recount_whatever_is_killed(world: World) -> None:
+    await apply_topics(world.settings)
+    facts = history()
+    expected = recount(facts)
+    first, second = world.recommender("first"), world.recommender("second")
+    with first:
+        await write(world.settings, facts[: ORDERS // 2])
+        await killed_mid_run(world, first)
+        with second:
+            await write(world.settings, facts[ORDERS // 2 :])
+            await killed_mid_run(world, second)
+            await killed_mid_run(world, first)
+            await progress(world, first, second)
+            world.kafka.kill()
+            world.kafka.start()
+            await killed_mid_run(world, first)
+
+            def said() -> str:
+                return f"tables to equal a recount, by\n{first.text[-4000:]}\nand\n{second.text[-4000:]}"
+
+            await eventually(lambda: equal(world, expected), PATIENCE, said)
+            await eventually(lambda: published(world, expected), PATIENCE, "all counts to be published")
+            assert (first.stop(), second.stop()) == (0, 0), said()
+    assert await table_counts(world.settings) == expected
+
+
+async def killed_mid_run(world: World, service: Service) -> None:
+    """Kill a worker while it counts, and start it again."""
+    await progress(world, service)
+    service.kill()
+    service.start()
+
+
+async def progress(world: World, *services: Service, records: int = 300) -> None:
+    """Wait until the tables have been written to some more, or nothing is left to do."""
+    goal = await written(world.settings, PAIRS_CHANGELOG) + records
+
+    async def reached() -> bool:
+        return await written(world.settings, PAIRS_CHANGELOG) >= goal
+
+    await eventually(reached, PATIENCE, lambda: "\n".join(service.text[-4000:] for service in services))
+
+
+async def equal(world: World, expected: Counts) -> bool:
+    return await table_counts(world.settings) == expected
+
+
+async def published(world: World, expected: Counts) -> bool:
+    """Whether the last `pair-counts` record of each product says what a recount says."""
+    totals = over_all_buckets(expected)
+    said = {
+        key: decode(value, PAIR_COUNTS.types).data
+        for key, value in (await latest(world.settings, PAIR_COUNTS.name)).items()
+    }
+    return {key: (data.orders, data.pairs) for key, data in said.items() if data.orders} == totals
