@@ -42,7 +42,9 @@ async def build(settings: Settings, clock: Clock) -> AsyncIterator[Running]:
         settings,
         clock,
         publish=driver.producer.publish,
-        owned=lambda: frozenset(partition for topic, partition in driver.assigned if topic == BASKET_DELTAS.name),
+        owned=lambda: frozenset(
+            partition for topic, partition in driver.assigned if topic == BASKET_DELTAS.name
+        ),
         busy=busy,
     )
 

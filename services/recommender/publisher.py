@@ -15,7 +15,7 @@ from services.recommender import tables, wire
 from services.recommender.pacing import pause
 from shared.clock import Clock
 from shared.errors import StalePartition
-from shared.ids import event_id, split_key
+from shared.ids import split_key
 from shared.kafka.faust import BatchApp, Output, PartitionTable
 from shared.settings import Settings
 from shared.topics import BASKET_DELTAS, PAIR_COUNTS
@@ -107,7 +107,10 @@ class Publisher:
 
     def _must_own(self, partition: int, tenure: int) -> None:
         self._driver.ownership.check(tenure)
-        if not self._driver.ownership.leased() or (BASKET_DELTAS.name, partition) not in self._driver.assigned:
+        if (
+            not self._driver.ownership.leased()
+            or (BASKET_DELTAS.name, partition) not in self._driver.assigned
+        ):
             message = "the partition may be another's by now"
             raise StalePartition(message)
 
@@ -117,8 +120,7 @@ class Publisher:
         outputs = []
         for key, tally in tables.totals(table, products, self._kept).items():
             shop, product = split_key(key)
-            identity = event_id(topics.PAIR_COUNTS.name, shop, product, orjson.dumps(tally))
-            record = wire.pair_counts(shop, product, tally, identity, occurred_at)
+            record = wire.pair_counts(shop, product, tally, occurred_at)
             outputs.append(Output(PAIR_COUNTS.name, *record))
         self._worked += self._clock.monotonic() - started
         return outputs

@@ -70,7 +70,8 @@ class Ranker:
             self._shop(event.shopid).put(event.data.product_id, event.data.orders, event.data.pairs)
             self._mark(key, record.partition)
         elif isinstance(event, ProductRecorded):
-            if self._shop(event.shopid).put_category(event.data.product_id, event.data.category) or key not in self._partition:
+            moved = self._shop(event.shopid).put_category(event.data.product_id, event.data.category)
+            if moved or key not in self._partition:
                 self._mark(key, record.partition)
 
     def _shop(self, shop: str) -> ShopCounts:

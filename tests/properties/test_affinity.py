@@ -64,17 +64,19 @@ def test_the_two_stages_equal_a_recount(history: list[Fact]) -> None:
     assert learned(history) == recount(history)
 
 
-@given(QUANTITIES, st.booleans())
-def test_an_order_and_its_full_return_teach_nothing(products: dict[str, int], return_first: bool) -> None:
+@given(products=QUANTITIES, return_first=st.booleans())
+def test_an_order_and_its_full_return_teach_nothing(products: dict[str, int], *, return_first: bool) -> None:
     both: list[Fact] = [bought("ann", "o", products), sent_back("ann", "o", products)]
     order = (RETURNS.name, ORDERS.name, BASKET_DELTAS.name) if return_first else TOPICS
     assert learned(both, order) == {}
     assert recount(both) == {}
 
 
-@given(histories, st.randoms(use_true_random=False))
-def test_any_interleaving_of_what_happened_gives_the_same_counts(history: list[Fact], random: object) -> None:
-    shuffled = sorted(history, key=lambda _: random.random())  # type: ignore[attr-defined]  a random.Random
+@given(histories, st.permutations(range(12)))
+def test_any_interleaving_of_what_happened_gives_the_same_counts(
+    history: list[Fact], places: list[int]
+) -> None:
+    shuffled = [history[place] for place in places if place < len(history)]
     assert learned(shuffled) == learned(history)
 
 

@@ -62,7 +62,8 @@ def bought(  # noqa: PLR0913  tests name only what they are about
             currency="USD",
             total=Decimal(10),
             lines=tuple(
-                Line(product_id=name, quantity=number, unit_price=Decimal(1)) for name, number in quantities.items()
+                Line(product_id=name, quantity=number, unit_price=Decimal(1))
+                for name, number in quantities.items()
             ),
         ),
     )
@@ -148,7 +149,9 @@ class Stages:
                 for partition in range(self.partitions):
                     self.step(topic, partition, 1_000_000)
         return counts_in(
-            (key, value) for store in self.pairs.values() for key, value in store._data.items()  # noqa: SLF001  a look into the table
+            (key, value)
+            for store in self.pairs.values()
+            for key, value in store._data.items()  # noqa: SLF001  a look into the table
         )
 
     def _run(self, place: tuple[str, int], batch: list[Admitted]) -> None:
@@ -186,5 +189,9 @@ class Stages:
 
     @staticmethod
     def _admitted(place: tuple[str, int], offset: int, key: bytes, value: bytes) -> Admitted:
-        kinds = {ORDERS.name: OrderRecorded, RETURNS.name: ReturnRecorded, BASKET_DELTAS.name: BasketDeltaEmitted}
+        kinds = {
+            ORDERS.name: OrderRecorded,
+            RETURNS.name: ReturnRecorded,
+            BASKET_DELTAS.name: BasketDeltaEmitted,
+        }
         return Admitted(Record(*place, offset, key, value), decode(value, (kinds[place[0]],)))

@@ -12,7 +12,17 @@ from zlib import crc32
 
 import orjson
 
-from shared.events import Line, Order, OrderRecorded, OrderStatus, Origin, Return, ReturnLine, ReturnRecorded, ReturnStatus
+from shared.events import (
+    Line,
+    Order,
+    OrderRecorded,
+    OrderStatus,
+    Origin,
+    Return,
+    ReturnLine,
+    ReturnRecorded,
+    ReturnStatus,
+)
 
 BUCKET_DAYS = 28
 BASKET_LIMIT = 100
@@ -110,7 +120,11 @@ def learn(record: CustomerRecord, origin: Origin, event: OrderRecorded | ReturnR
     if not changes:
         return None
     lesson = Lesson(
-        topic=origin.topic, partition=origin.partition, offset=origin.offset, time=event.time.isoformat(), changes=changes
+        topic=origin.topic,
+        partition=origin.partition,
+        offset=origin.offset,
+        time=event.time.isoformat(),
+        changes=changes,
     )
     record["pending"].append(lesson)
     return lesson
@@ -141,7 +155,9 @@ def taught_by(order: Bought | None, returns: Mapping[str, CameBack]) -> list[str
                 kept[product] = kept.get(product, 0) - quantity
     products = sorted(product for product, quantity in kept.items() if quantity > 0)
     if len(products) > BASKET_LIMIT:
-        products = sorted(sorted(products, key=lambda product: (crc32(product.encode()), product))[:BASKET_LIMIT])
+        products = sorted(
+            sorted(products, key=lambda product: (crc32(product.encode()), product))[:BASKET_LIMIT]
+        )
     return products
 
 
@@ -157,7 +173,9 @@ def bought(order: Order) -> Bought:
 
 def came_back(item: Return) -> CameBack:
     """A return as records keep it."""
-    return CameBack(version=item.version, takes_back=item.status in TAKES_BACK, products=_quantities(item.lines))
+    return CameBack(
+        version=item.version, takes_back=item.status in TAKES_BACK, products=_quantities(item.lines)
+    )
 
 
 def _quantities(lines: tuple[Line, ...] | tuple[ReturnLine, ...]) -> dict[str, int]:

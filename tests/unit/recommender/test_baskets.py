@@ -1,5 +1,6 @@
 """What orders and returns teach, record by record."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 import pytest
@@ -18,7 +19,7 @@ from shared.events import OrderStatus, Origin, ReturnStatus
 from tests.support.affinity import Fact, bought, sent_back
 
 
-def taught(facts: list[Fact], record: CustomerRecord | None = None) -> list[Lesson | None]:
+def taught(facts: Sequence[Fact], record: CustomerRecord | None = None) -> list[Lesson | None]:
     record = load(None) if record is None else record
     return [
         learn(record, Origin(topic=type(fact).__name__, partition=0, offset=offset), fact)
@@ -27,7 +28,7 @@ def taught(facts: list[Fact], record: CustomerRecord | None = None) -> list[Less
 
 
 def last_change(*facts: Fact) -> tuple[list[str], list[str]] | None:
-    lesson = taught(list(facts))[-1]
+    lesson = taught(facts)[-1]
     return (lesson["changes"][0]["before"], lesson["changes"][0]["after"]) if lesson else None
 
 

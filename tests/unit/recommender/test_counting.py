@@ -16,15 +16,15 @@ from services.recommender.domain.affinity import (
     split_bucket_key,
     total_of,
 )
-from services.recommender.domain.baskets import Lesson
+from services.recommender.domain.baskets import Change, Lesson
 from shared.events import BasketDelta, BasketDeltaEmitted, Origin, PairCountsUpdated, decode
 
 WHEN = "2026-01-01T12:00:00+00:00"
 
 
 def lesson(before: str, after: str) -> Lesson:
-    change = {"bucket": 7, "before": list(before), "after": list(after)}
-    return {"topic": "orders", "partition": 1, "offset": 5, "time": WHEN, "changes": [change]}  # type: ignore[list-item, typeddict-item]  a change
+    change = Change(bucket=7, before=list(before), after=list(after))
+    return Lesson(topic="orders", partition=1, offset=5, time=WHEN, changes=[change])
 
 
 def changed(before: str, after: str) -> dict[str, tuple[int, dict[str, int]]]:
@@ -118,7 +118,12 @@ def test_deltas_read_back_as_their_event() -> None:
 
 
 def test_pair_counts_read_back_as_their_event() -> None:
-    key, value = wire.pair_counts("grocer", "a", {"orders": 2, "pairs": {"b": 1}}, "an-id", WHEN)
+    key, value = wire.pair_counts("grocer", "a", {"orders": 2, "pairs": {"b": 1}}, WHEN)
     event = decode(value, (PairCountsUpdated,))
     assert isinstance(event, PairCountsUpdated)
-    assert (key, event.data.product_id, event.data.orders, event.data.pairs) == (b"grocer|a", "a", 2, {"b": 1})
+    assert (key, event.data.product_id, event.data.orders, event.data.pairs) == (
+        b"grocer|a",
+        "a",
+        2,
+        {"b": 1},
+    )

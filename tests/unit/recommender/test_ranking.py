@@ -43,7 +43,9 @@ def test_a_product_that_never_sold_borrows_from_its_category(shop: ShopCounts) -
     shop.forget_popular()
     found = complements(shop, "new-kettlebell", 5)
     assert found[0].product_id == "mat"
-    assert {(one.relation, one.support) for one in found if one.product_id in ("mat", "kettlebell")} == {("category", 0)}
+    assert {(one.relation, one.support) for one in found if one.product_id in ("mat", "kettlebell")} == {
+        ("category", 0)
+    }
 
 
 def test_a_product_without_category_borrows_from_the_whole_shop(shop: ShopCounts) -> None:
@@ -73,7 +75,9 @@ def test_newest_counts_replace_former_ones_whole(shop: ShopCounts) -> None:
     for product, orders in shop.orders.items():
         again.put(product, orders, shop.pairs[product])
         other.put(product, orders, shop.pairs[product])
-    assert [complements(again, one, 5) for one in shop.orders] == [complements(other, one, 5) for one in shop.orders]
+    assert [complements(again, one, 5) for one in shop.orders] == [
+        complements(other, one, 5) for one in shop.orders
+    ]
 
 
 def test_categories_that_come_after_the_counts_count_as_if_they_had_been_first(shop: ShopCounts) -> None:
@@ -82,7 +86,9 @@ def test_categories_that_come_after_the_counts_count_as_if_they_had_been_first(s
         late.put(product, orders, shop.pairs[product])
     for product, category in shop.category.items():
         late.put_category(product, category)
-    assert [complements(late, one, 5) for one in shop.orders] == [complements(shop, one, 5) for one in shop.orders]
+    assert [complements(late, one, 5) for one in shop.orders] == [
+        complements(shop, one, 5) for one in shop.orders
+    ]
 
 
 A, B = (Candidate(product_id=name, score=0.5, support=9, relation="pair") for name in "ab")
@@ -99,5 +105,5 @@ A, B = (Candidate(product_id=name, score=0.5, support=9, relation="pair") for na
         ((A,), True),
     ],
 )
-def test_only_what_matters_is_published_again(new: tuple[Candidate, ...], differs: bool) -> None:
+def test_only_what_matters_is_published_again(new: tuple[Candidate, ...], *, differs: bool) -> None:
     assert materially_different(new, (A, B)) is differs
