@@ -34,6 +34,9 @@ _BUSY = Fault(
 _AWAY = Fault(
     0, Turned.KAFKA_UNAVAILABLE, "", "Kafka has not acknowledged in time; send the same again, same ids"
 )
+_NO_DATABASE = Fault(
+    0, Turned.POSTGRESQL_UNAVAILABLE, "", "the counts are not to be had now; events are still taken"
+)
 
 
 class Api:
@@ -67,7 +70,7 @@ class Api:
         try:
             parked, lag = await store.count_parked(self._pool), await store.lag(self._pool)
         except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
-            return _json(HTTPStatus.SERVICE_UNAVAILABLE, {"errors": ["PostgreSQL does not answer"]})
+            return _refusal(Refused(HTTPStatus.SERVICE_UNAVAILABLE, _NO_DATABASE, retry_after=2))
         status = {
             "accepted": _by_topic(metrics.EVENTS_ACCEPTED),
             "duplicates": sum(_by_topic(metrics.EVENTS_DUPLICATE).values()),

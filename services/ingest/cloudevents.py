@@ -28,6 +28,7 @@ class Turned(StrEnum):
     UNSUPPORTED_MEDIA_TYPE = "unsupported_media_type"
     TOO_MANY_IN_FLIGHT = "too_many_in_flight"
     KAFKA_UNAVAILABLE = "kafka_unavailable"
+    POSTGRESQL_UNAVAILABLE = "postgresql_unavailable"
 
 
 @dataclass(frozen=True, slots=True)

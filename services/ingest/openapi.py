@@ -59,7 +59,7 @@ def _get_status() -> dict[str, Any]:
     return {
         "operationId": "getStatus",
         "summary": "What became of events.",
-        "responses": {"200": _json(said, schema)},
+        "responses": {"200": _json(said, schema), "503": _refusal("503", "PostgreSQL does not answer.")},
     }
 
 

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Sequence
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import OutOfOrderSequenceNumber, ProducerFenced
+from aiokafka.errors import KafkaError, OutOfOrderSequenceNumber, ProducerFenced
 
 from shared.errors import InfrastructureError, OrderwakeError
 from shared.kafka.outbox import Outgoing
@@ -21,7 +21,7 @@ class KafkaAway(OrderwakeError):  # noqa: N818  it names the state found
 class Publisher:
     """Publishes in order and waits for every acknowledgement.
 
-    `broken` is set when the producer's sequence is lost for good; the process has to be started anew.
+    `broken` is set when the producer can never publish again; the process has to be started anew.
     """
 
     def __init__(self, producer: AIOKafkaProducer) -> None:
@@ -34,11 +34,17 @@ class Publisher:
             sent = [await self._producer.send(one.topic, one.value, one.key) for one in outgoing]
             if sent:
                 await asyncio.gather(*sent)
-        except (OutOfOrderSequenceNumber, ProducerFenced) as error:
-            self.broken = InfrastructureError(
-                f"the Kafka producer cannot go on ({type(error).__name__}); start anew"
-            )
+        except KafkaError as error:
+            if not _is_fatal(error):
+                raise
+            message = f"the Kafka producer cannot go on ({type(error).__name__}); start the process anew"
+            self.broken = InfrastructureError(message)
             raise self.broken from error
+
+
+def _is_fatal(error: KafkaError) -> bool:
+    """A lost sequence stays lost, and a bare KafkaError is what aiokafka says when its sender has died."""
+    return type(error) is KafkaError or isinstance(error, OutOfOrderSequenceNumber | ProducerFenced)
 
 
 class Gate:
