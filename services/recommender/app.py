@@ -69,7 +69,8 @@ def _status(progress: Progress, lag: Lag, publisher: Publisher, ranker: Ranker) 
     """Say how far the learning is.
 
     `orders`, `returns`, `deltas` and `pairs_updated` are records taken by this process since it started; `products`
-    and `pairs` what the ranker knows, of all workers; `lag` records by topic; the last two, products that wait.
+    and `pairs` what the ranker knows, of all workers; `lag` records by topic; `unpublished` and `unranked` products that wait, `ranked`
+    how many rankings were made since the start.
     """
     return {
         "orders": progress.orders,
@@ -81,4 +82,5 @@ def _status(progress: Progress, lag: Lag, publisher: Publisher, ranker: Ranker) 
         "lag": lag.by_topic,
         "unpublished": publisher.waiting,
         "unranked": ranker.waiting,
+        "ranked": ranker.ranked,
     }

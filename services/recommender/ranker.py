@@ -47,6 +47,7 @@ class Ranker:
         self._busy = busy
         self.follower = Follower(settings, (PAIR_COUNTS, CATALOG, COMPLEMENTS), self.take)
         self.shops: dict[str, ShopCounts] = {}
+        self.ranked = 0
         self._partition: dict[bytes, int] = {}
         self._published: dict[bytes, Complements] = {}
         self._ranked_at: dict[bytes, int] = {}
@@ -120,6 +121,7 @@ class Ranker:
             await self._publish([Output(COMPLEMENTS.name, key, event.encode()) for key, event in updates])
             self._published.update((key, event.data) for key, event in updates)
             metrics.COMPLEMENTS_PUBLISHED.inc(len(updates))
+            self.ranked += len(keys)
             await pause(stopping, 3 * took if self._busy() else 0)
 
     def _rank(self, key: bytes) -> tuple[bytes, ComplementsUpdated] | None:

@@ -1,0 +1,204 @@
+"""The recommender on a real broker: from orders to complements, and across restarts."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestClient, TestServer
+
+from services.recommender.app import build
+from services.recommender.recount import recount
+from shared.clock import SystemClock
+from shared.embedded import EmbeddedKafka
+from shared.events import Complements, ComplementsUpdated, Product, ProductRecorded, decode
+from shared.ids import partition_key
+from shared.kafka.producer import make_producer
+from shared.service import Running
+from shared.settings import Settings
+from shared.topics import BASKET_DELTAS, CATALOG, COMPLEMENTS, PAIR_COUNTS
+from tests.support import eventually
+from tests.support.affinity import FIRST_DAY, SHOP, Fact, bought, sent_back
+from tests.support.broker import fresh_topics
+from tests.support.recommending import latest, over_all_buckets, table_counts, write, written
+
+
+def shop_history() -> list[Fact]:
+    """Everyone buys bananas; of those who buy a kettlebell, two in three take a mat."""
+    baskets = [{"banana": 1}] * 60 + [{"banana": 1, "kettlebell": 1, "mat": 1}] * 20
+    baskets += [{"kettlebell": 1, "mat": 1}] * 20 + [{"kettlebell": 1, "banana": 1}] * 20
+    return [bought(f"c{number}", f"o{number}", basket, day=number) for number, basket in enumerate(baskets)]
+
+
+@pytest.fixture
+async def settings(kafka: EmbeddedKafka, tmp_path: Path) -> Settings:
+    """Give settings for empty topics and a folder of the test's own."""
+    made = Settings(
+        kafka_bootstrap_servers=kafka.bootstrap,
+        data_dir=tmp_path,
+        topic_partitions=2,
+        recommender_publish_seconds=0.05,
+    )
+    await fresh_topics(made)
+    return made
+
+
+@asynccontextmanager
+async def recommender(settings: Settings) -> AsyncIterator[Running]:
+    """Run the service in this loop; it drains at the end."""
+    stopping = asyncio.Event()
+    async with build(settings, SystemClock()) as running:
+        tasks = [asyncio.ensure_future(loop(stopping)) for loop in running.loops]
+        try:
+            yield running
+        finally:
+            stopping.set()
+            await asyncio.gather(*tasks)
+
+
+async def ready(running: Running) -> None:
+    await eventually(lambda: all(running.ready().values()), 40, lambda: f"{running.ready()}")
+
+
+async def put_on_sale(settings: Settings, product: str, category: str) -> None:
+    event = ProductRecorded(
+        id=product,
+        source="/tests",
+        time=FIRST_DAY,
+        shopid=SHOP,
+        data=Product(product_id=product, updated_at=FIRST_DAY, name=product, category=category),
+    )
+    producer = make_producer(settings.kafka_bootstrap_servers)
+    await producer.start()
+    await producer.send_and_wait(CATALOG.name, event.encode(), key=partition_key(SHOP, product))
+    await producer.stop()
+
+
+async def complements_of(settings: Settings, product: str) -> Complements | None:
+    value = (await latest(settings, COMPLEMENTS.name)).get(partition_key(SHOP, product))
+    event = decode(value, COMPLEMENTS.types) if value else None
+    return event.data if isinstance(event, ComplementsUpdated) else None
+
+
+async def best(settings: Settings, product: str) -> tuple[str, int] | None:
+    found = await complements_of(settings, product)
+    first = found.candidates[0] if found and found.candidates else None
+    return (first.product_id, first.support) if first else None
+
+
+async def status(running: Running) -> dict[str, Any]:
+    app = web.Application()
+    app.add_routes(running.routes)
+    async with TestClient(TestServer(app)) as client:
+        answer: dict[str, Any] = await (await client.get("/v1/status")).json()
+        return answer
+
+
+async def test_orders_become_complements_and_returns_take_them_back(settings: Settings) -> None:
+    async with recommender(settings) as running:
+        await write(settings, shop_history())
+
+        async def learned() -> bool:
+            return await best(settings, "kettlebell") == ("mat", 40)
+
+        await eventually(learned, 40, "mats to go with kettlebells")
+        before = await complements_of(settings, "kettlebell")
+        await write(
+            settings, [sent_back(f"c{number}", f"o{number}", {"mat": 1}) for number in range(60, 100)]
+        )
+
+        async def unlearned() -> bool:
+            return await best(settings, "kettlebell") == ("banana", 40)
+
+        await eventually(unlearned, 40, "mats that all came back to go with nothing")
+        after = await complements_of(settings, "kettlebell")
+        assert before is not None
+        assert after is not None
+        assert after.version > before.version
+        await ready(running)
+
+
+async def test_a_product_that_never_sold_gets_complements_by_its_category(settings: Settings) -> None:
+    await put_on_sale(settings, "kettlebell", "weights")
+    await put_on_sale(settings, "heavier-kettlebell", "weights")
+    await put_on_sale(settings, "mat", "floor")
+    await write(settings, shop_history())
+    async with recommender(settings):
+
+        async def backed_off() -> bool:
+            found = await complements_of(settings, "heavier-kettlebell")
+            return found is not None and any(
+                (one.product_id, one.relation) == ("mat", "category") for one in found.candidates
+            )
+
+        await eventually(backed_off, 40, "a mat to go with the new kettlebell")
+
+
+async def test_it_is_ready_once_it_has_caught_up_and_says_how_far_it_is(settings: Settings) -> None:
+    facts = shop_history()
+    await write(settings, facts)
+    async with recommender(settings) as running:
+        assert not all(running.ready().values())
+        await ready(running)
+        said = await status(running)
+        assert said["orders"] == len(facts)
+        assert set(said["lag"].values()) == {0}
+        assert await table_counts(settings) == recount(facts)
+
+
+async def test_what_a_dead_worker_did_not_publish_its_successor_does(
+    settings: Settings, tmp_path: Path
+) -> None:
+    never = settings.model_copy(update={"recommender_publish_seconds": 3600.0})
+    facts = shop_history()
+    async with recommender(never) as running:
+        await ready(running)
+        await write(settings, facts)
+
+        async def counted() -> bool:
+            return await table_counts(settings) == recount(facts)
+
+        await eventually(counted, 40, "all to be counted")
+    assert await latest(settings, PAIR_COUNTS.name) == {}
+
+    elsewhere = settings.model_copy(update={"data_dir": tmp_path / "successor"})
+    async with recommender(elsewhere):
+
+        async def published() -> bool:
+            said = await latest(settings, PAIR_COUNTS.name)
+            found = {key: decode(value, PAIR_COUNTS.types).data for key, value in said.items()}
+            totals = over_all_buckets(recount(facts))
+            return {key: (data.orders, data.pairs) for key, data in found.items()} == totals
+
+        await eventually(published, 40, "the unpublished counts")
+
+
+async def test_a_restart_says_nothing_new_when_nothing_is(settings: Settings) -> None:
+    await write(settings, shop_history())
+    async with recommender(settings):
+
+        async def learned() -> bool:
+            return [await best(settings, one) for one in ("kettlebell", "mat")] == [
+                ("mat", 40),
+                ("kettlebell", 40),
+            ]
+
+        await eventually(learned, 40, "all to be learned")
+    said = [await said_after_a_restart(settings) for _ in range(2)]
+    assert said[0] == said[1]
+
+
+async def said_after_a_restart(settings: Settings) -> tuple[int, int]:
+    """Start it, let it rank all products on all counts, stop it: how many complements and deltas there are then."""
+    async with recommender(settings) as running:
+        await ready(running)
+
+        async def settled() -> bool:
+            said = await status(running)
+            return said["ranked"] >= said["products"] > 0 and not said["unpublished"] and not said["unranked"]
+
+        await eventually(settled, 40, "all to be looked at again")
+    return await written(settings, COMPLEMENTS.name), await written(settings, BASKET_DELTAS.name)
