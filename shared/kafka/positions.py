@@ -146,16 +146,21 @@ class PositionedConsumer(ConsumerRebalanceListener):  # type: ignore[misc]  # ai
     async def _take_over(self, assigned: Sequence[TopicPartition]) -> None:
         consumer = self._consumer
         async with self._turn:
-            self._assignment += 1
-            if not assigned or consumer is None:
-                return
-            starts = await consumer.beginning_offsets(list(assigned))
-            names, numbers = [tp.topic for tp in assigned], [tp.partition for tp in assigned]
-            for row in await self._pool.fetch(queries.claim, names, numbers, self._owner):
-                tp = TopicPartition(row["topic"], row["partition_number"])
-                self._positions[tp] = max(row["position"], starts[tp])
-                consumer.seek(tp, self._positions[tp])
-            self._observed = float("-inf")
+            try:
+                if assigned and consumer is not None:
+                    await self._claim(consumer, assigned)
+            finally:
+                # Last, so that whatever was fetched before the seeks is known to be.
+                self._assignment += 1
+
+    async def _claim(self, consumer: AIOKafkaConsumer, assigned: Sequence[TopicPartition]) -> None:
+        starts = await consumer.beginning_offsets(list(assigned))
+        names, numbers = [tp.topic for tp in assigned], [tp.partition for tp in assigned]
+        for row in await self._pool.fetch(queries.claim, names, numbers, self._owner):
+            tp = TopicPartition(row["topic"], row["partition_number"])
+            self._positions[tp] = max(row["position"], starts[tp])
+            consumer.seek(tp, self._positions[tp])
+        self._observed = float("-inf")
 
     async def _step(self, consumer: AIOKafkaConsumer) -> None:
         # getmany waits out a rebalance, which waits for our turn: it must not be called while holding it.

@@ -198,7 +198,7 @@ async def test_a_restart_goes_on_where_the_last_run_stopped(stand: Stand) -> Non
     assert len({each.message_id for each in decisions}) == len(decisions) == 60
 
 
-async def test_time_that_passed_while_nothing_ran_is_made_up_for_only_after_all_news_is_in(
+async def test_after_an_outage_nothing_is_decided_before_all_news_is_in(
     stand: Stand,
 ) -> None:
     await stand.tell(profile(SHOP, "c-1"), order())
@@ -206,6 +206,7 @@ async def test_time_that_passed_while_nothing_ran_is_made_up_for_only_after_all_
         await stand.wait_for_steps(2)
     await stand.tell(profile(SHOP, "c-1", version=2, at=START + timedelta(minutes=30), consent=False))
     stand.clock.now = START + HOUR
+    await stand.pool.execute(queries.age_positions)
     async with stand.service():
         (decision,) = await stand.wait_for(DECISIONS, 1)
     assert (decision.verdict, decision.reason) == ("skip", "no_consent")

@@ -23,3 +23,6 @@ SELECT coalesce(sum(decisions), 0)::bigint FROM scheduler.tallies WHERE verdict 
 
 -- name: versions
 SELECT count(*) FROM journeys;
+
+-- name: age_positions
+UPDATE positions SET observed_at = observed_at - interval '1 minute';
