@@ -13,10 +13,10 @@ from typing import Any
 import asyncpg
 import structlog
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError
 
 from shared import metrics
 from shared.db.queries import load_queries
+from shared.faults import PASSING
 
 log = structlog.get_logger()
 queries = load_queries(Path(__file__).with_name("outbox.sql"))
@@ -63,19 +63,19 @@ class Relay:
                 self._awake.clear()
                 while await self.run_once():
                     pass
-            except (
-                KafkaError,
-                OSError,
-                asyncpg.PostgresError,
-                asyncpg.InterfaceError,
-                asyncpg.InternalClientError,  # asyncpg's state machine, when a connection dies during a reset
-                TimeoutError,
-            ) as error:
+            except PASSING as error:
                 log.warning("relay_retrying", error=type(error).__name__)
                 pause = _RETRY_SECONDS
             await self._rest(pause)
-        while await self.run_once():
-            pass
+        await self._finish()
+
+    async def _finish(self) -> None:
+        """Publish what is left; if that cannot be done now, the rows wait for the next start."""
+        try:
+            while await self.run_once():
+                pass
+        except PASSING as error:
+            log.warning("relay_left_rows", error=type(error).__name__)
 
     async def run_once(self) -> int:
         """Publish one batch; returns how many rows it held. Raises what Kafka or PostgreSQL raised."""

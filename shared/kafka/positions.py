@@ -21,6 +21,7 @@ from shared import metrics
 from shared.clock import Clock
 from shared.db.queries import load_queries
 from shared.errors import StalePartition
+from shared.faults import PASSING
 from shared.kafka.guard import Guard
 from shared.kafka.records import Admitted
 from shared.kafka.unreadable import to_record, tolerate_unreadable_batches
@@ -35,18 +36,6 @@ Handle = Callable[[Any, Sequence[Admitted]], Awaitable[None]]
 HEARTBEAT_SECONDS = 1.0
 _POLL_MS = 200
 _RETRY_SECONDS = 1.0
-_PASSING = (
-    KafkaError,
-    OSError,
-    asyncpg.PostgresConnectionError,
-    asyncpg.InterfaceError,
-    asyncpg.InternalClientError,  # asyncpg's state machine, when a connection dies during a reset
-    asyncpg.OperatorInterventionError,
-    asyncpg.CannotConnectNowError,
-    asyncpg.DeadlockDetectedError,
-    asyncpg.SerializationError,
-    TimeoutError,
-)
 
 
 class PositionedConsumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ships no types
@@ -103,7 +92,7 @@ class PositionedConsumer(ConsumerRebalanceListener):  # type: ignore[misc]  # ai
                     await self._step(consumer)
             except StalePartition:
                 log.info("partition_lost", owner=str(self._owner))
-            except _PASSING as error:
+            except PASSING as error:
                 log.warning("retrying", error=type(error).__name__)
                 await _wait(stopping, _RETRY_SECONDS)
             finally:

@@ -1,0 +1,21 @@
+"""Faults that pass: a broker or a database that is away or restarting, or asks to try again.
+
+Whoever meets one in a loop logs it and does the same work again from what was committed. Anything else is a fault of
+ours and ends the process.
+"""
+
+import asyncpg
+from aiokafka.errors import KafkaError
+
+PASSING = (
+    KafkaError,
+    OSError,
+    TimeoutError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.DeadlockDetectedError,
+    asyncpg.SerializationError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # asyncpg's state machine, when a connection dies during a reset
+)
