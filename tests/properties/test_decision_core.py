@@ -1,5 +1,6 @@
 """The laws of the decision core, for any history that Hypothesis can think of. They are its specification."""
 
+import json
 from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -300,7 +301,7 @@ def rank(fact: Order | Return) -> tuple[int, str]:
         else ReturnRecorded(**envelope(MONDAY_NOON), data=fact)
     )
     held = [*kept.orders.values(), *kept.returns.values()]
-    return fact.version, held[0].model_dump_json()
+    return fact.version, json.dumps(held[0].model_dump(mode="json"), sort_keys=True)
 
 
 def may_be_written_to(happened: Sequence[Event], channel: Channel) -> bool:

@@ -1,7 +1,11 @@
 """Events and verdicts become facts. They merge by id and version: neither order nor repetition matters."""
 
+import json
 from collections.abc import Iterable, Mapping
+from decimal import Decimal
 from typing import TypeVar
+
+from pydantic import BaseModel
 
 from services.scheduler.domain.customer import (
     Answer,
@@ -29,6 +33,9 @@ from shared.events import (
     ShipmentStatus,
 )
 
+# Equal amounts get one text, or facts that are equal could sort differently.
+_SMALLEST_AMOUNT = Decimal("0.000001")
+
 Versioned = TypeVar("Versioned", OrderFacts, ReturnFacts, Customer)
 Key = TypeVar("Key")
 Value = TypeVar("Value")
@@ -40,7 +47,11 @@ def _newer(old: Versioned | None, new: Versioned) -> Versioned:
         return new
     if new.version < old.version or new == old:
         return old
-    return max(old, new, key=lambda fact: fact.model_dump_json())
+    return max(old, new, key=_canonical)
+
+
+def _canonical(fact: BaseModel) -> str:
+    return json.dumps(fact.model_dump(mode="json"), sort_keys=True)
 
 
 def _with(facts: Mapping[Key, Value], key: Key, value: Value) -> dict[Key, Value]:
@@ -78,7 +89,7 @@ def _apply_order(state: CustomerState, order: Order) -> CustomerState:
         test=order.test,
         history=order.history,
         currency=order.currency,
-        total=order.total,
+        total=order.total.quantize(_SMALLEST_AMOUNT),
         country=order.country,
         region=order.region,
         products=_quantities(order.lines),
