@@ -1,9 +1,7 @@
 """The laws of the decision core, for any history that Hypothesis can think of. They are its specification."""
 
-import json
 from collections import Counter
-from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 from zoneinfo import ZoneInfo
 
 from hypothesis import HealthCheck, given, settings
@@ -15,18 +13,10 @@ from services.scheduler.domain.folding import fold
 from services.scheduler.domain.ownership import owned
 from shared.events import (
     Channel,
-    CustomerRecorded,
     Decision,
-    EngagementKind,
-    EngagementRecorded,
     Event,
-    Order,
-    OrderRecorded,
     OrderStatus,
     Outcome,
-    Return,
-    ReturnRecorded,
-    ReturnStatus,
     Verdict,
 )
 from tests.support.deciding import (
@@ -35,7 +25,6 @@ from tests.support.deciding import (
     SHELF,
     SHOP,
     context,
-    envelope,
     journey,
     order,
     sent_back,
@@ -52,13 +41,17 @@ from tests.support.histories import (
     live,
     profiles,
 )
+from tests.support.plainly import (
+    STATE_ZONES,
+    counted_as_owned,
+    ever_returned,
+    latest_orders,
+    may_be_written_to,
+    seen_before,
+)
 
 # Hypothesis' own limit on drawing time measures the machine; how much is drawn is bounded by the strategies.
 LAW = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-
-
-def seen_before(arrivals: Sequence[Arrival], now: datetime) -> list[Event]:
-    return [each.event for each in arrivals if each.at <= now]
 
 
 # -- facts
@@ -224,10 +217,7 @@ def test_nothing_owned_or_sent_back_is_ever_offered(arrivals: list[Arrival], pla
 def test_nothing_is_sent_about_an_order_that_does_not_stand(arrivals: list[Arrival], plan: Journey) -> None:
     for decision, _ in live(arrivals, plan).sends:
         happened = seen_before(arrivals, decision.decided_at)
-        versions = [each.data for each in happened if isinstance(each, OrderRecorded)]
-        latest = max(
-            (each for each in versions if each.order_id == decision.order_id), key=lambda each: each.version
-        )
+        latest = next(each for each in latest_orders(happened) if each.order_id == decision.order_id)
         assert latest.status is OrderStatus.PLACED
         assert not latest.test
         assert not latest.history
@@ -253,65 +243,3 @@ def test_no_text_is_ever_sent_in_quiet_hours(arrivals: list[Arrival], plan: Jour
 def test_nothing_is_decided_to_be_sent_after_it_expired(arrivals: list[Arrival], plan: Journey) -> None:
     for decision, _ in live(arrivals, plan).sends:
         assert decision.decided_at < decision.due_at + plan.step(decision.step).expires
-
-
-# -- the same facts, told in the plainest way
-
-
-STATE_ZONES = {
-    "NY": "America/New_York",
-    "CA": "America/Los_Angeles",
-    "TX": "America/Chicago",
-    "RI": "America/New_York",
-    "LA": "America/Chicago",
-    None: "America/New_York",
-}
-
-
-def counted_as_owned(happened: Sequence[Event]) -> set[str]:
-    kept: Counter[tuple[str, str]] = Counter()
-    for placed in latest_orders(happened):
-        if placed.status is OrderStatus.PLACED and not placed.test:
-            kept.update({(placed.order_id, line.product_id): line.quantity for line in placed.lines})
-    for back in latest_returns(happened):
-        kept.subtract({(back.order_id, line.product_id): line.quantity for line in back.lines})
-    return {product for (_, product), count in kept.items() if count > 0}
-
-
-def ever_returned(happened: Sequence[Event]) -> set[str]:
-    return {line.product_id for back in latest_returns(happened) for line in back.lines}
-
-
-def latest_orders(happened: Sequence[Event]) -> list[Order]:
-    versions = [each.data for each in happened if isinstance(each, OrderRecorded)]
-    return list({each.order_id: each for each in sorted(versions, key=rank)}.values())
-
-
-def latest_returns(happened: Sequence[Event]) -> list[Return]:
-    versions = [each.data for each in happened if isinstance(each, ReturnRecorded)]
-    latest = {each.return_id: each for each in sorted(versions, key=rank)}.values()
-    return [each for each in latest if each.status is not ReturnStatus.REJECTED]
-
-
-def rank(fact: Order | Return) -> tuple[int, str]:
-    """By version; between facts of one version as the core does: by the text of what it keeps of them."""
-    kept = state(
-        OrderRecorded(**envelope(MONDAY_NOON), data=fact)
-        if isinstance(fact, Order)
-        else ReturnRecorded(**envelope(MONDAY_NOON), data=fact)
-    )
-    held = [*kept.orders.values(), *kept.returns.values()]
-    return fact.version, json.dumps(held[0].model_dump(mode="json"), sort_keys=True)
-
-
-def may_be_written_to(happened: Sequence[Event], channel: Channel) -> bool:
-    people = [each.data for each in happened if isinstance(each, CustomerRecorded)]
-    consent = max(people, key=lambda each: each.version).consent.get(channel)
-    left = [
-        each.data.occurred_at
-        for each in happened
-        if isinstance(each, EngagementRecorded)
-        and each.data.kind is EngagementKind.UNSUBSCRIBED
-        and each.data.channel is channel
-    ]
-    return consent is not None and consent.granted and all(at < consent.changed_at for at in left)

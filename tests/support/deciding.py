@@ -22,8 +22,7 @@ from shared.events import Candidate, Channel, Decision, EngagementKind, Event, O
 from shared.law import ContactHours
 
 SHOP, CUSTOMER = "skincare", "c-1"
-MONDAY_NOON = datetime(2026, 3, 2, 17, 0, tzinfo=UTC)
-"""Noon in New York, a Monday."""
+MONDAY_NOON = datetime(2026, 3, 2, 17, 0, tzinfo=UTC)  # in New York
 
 SHELF = {
     "cleanser": ("cleanser", "18.00", "Dew", False),

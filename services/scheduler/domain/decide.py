@@ -31,11 +31,7 @@ def decide(  # noqa: PLR0913, PLR0917  a decision's inputs are all that it stand
     its reason, the longest wait a defer. Raises KeyError if the journey has no such step.
     """
     case = Case(state, due, journey, candidates, context, now)
-    said = suppressions(case)
-    held = _holdout(case)
-    verdict, because = verdict_of(said)
-    if verdict is None and held.outcome is Outcome.WITHHOLD:
-        verdict, because = Verdict.GHOST, held
+    rules, verdict, because = _weigh(case)
     return Decision(
         decision_id=decision_id(due.message_id, context.attempt),
         message_id=due.message_id,
@@ -49,16 +45,27 @@ def decide(  # noqa: PLR0913, PLR0917  a decision's inputs are all that it stand
         attempt=context.attempt,
         due_at=due.due_at,
         decided_at=now,
-        verdict=verdict or Verdict.SEND,
+        verdict=verdict,
         reason=because.rule if because else None,
-        rules=(*said, held),
+        rules=rules,
         candidates=tuple(candidates[:_CANDIDATES_KEPT]),
-        offer=_offer(case) if verdict in (None, Verdict.GHOST) else None,
-        variant="holdout" if held.outcome is Outcome.WITHHOLD else "treated",
+        offer=_offer(case) if verdict in (Verdict.SEND, Verdict.GHOST) else None,
+        variant="holdout" if rules[-1].outcome is Outcome.WITHHOLD else "treated",
         positions=dict(context.positions),
         complements_version=context.complements_version,
-        next_at=because.until if because and verdict is Verdict.DEFER else None,
+        next_at=because.until if because else None,
     )
+
+
+def _weigh(case: Case) -> tuple[tuple[RuleOutcome, ...], Verdict, RuleOutcome | None]:
+    """Return what every rule said, holdout last, the verdict, and the rule that it is due to."""
+    said, held = suppressions(case), _holdout(case)
+    verdict, because = verdict_of(said)
+    if verdict is not None:
+        return (*said, held), verdict, because
+    if held.outcome is Outcome.WITHHOLD:
+        return (*said, held), Verdict.GHOST, held
+    return (*said, held), Verdict.SEND, None
 
 
 def _holdout(case: Case) -> RuleOutcome:
