@@ -16,6 +16,7 @@ from services.scheduler.store import Locked
 from services.scheduler.views import Paused
 from shared import metrics
 from shared.clock import Clock
+from shared.faults import PASSING
 from shared.kafka import outbox
 from shared.settings import Settings
 
@@ -56,7 +57,7 @@ class Poller:
             try:
                 if await self.run_once(self._clock.business()):
                     continue
-            except store.PASSING as error:
+            except PASSING as error:
                 log.warning("poller_retrying", error=type(error).__name__)
                 pause = _RETRY_SECONDS
             await _rest(stopping, pause)

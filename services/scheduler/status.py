@@ -11,6 +11,7 @@ from services.scheduler import store
 from services.scheduler.poller import Poller
 from shared import metrics
 from shared.clock import Clock
+from shared.faults import PASSING
 
 log = structlog.get_logger()
 
@@ -34,7 +35,7 @@ class Status:
                     metrics.STEPS_WAITING.set(steps["waiting"])
                     metrics.STEPS_OVERDUE.set(steps["overdue"])
                     metrics.OUTBOX_WAITING.set(await store.count_outbox(connection))
-            except store.PASSING as error:
+            except PASSING as error:
                 log.warning("status_retrying", error=type(error).__name__)
             try:
                 await asyncio.wait_for(stopping.wait(), _GAUGE_SECONDS)

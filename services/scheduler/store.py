@@ -8,25 +8,11 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-import asyncpg
-
 from services.scheduler.freshness import Position
 from services.scheduler.views import Paused
 from shared.db import load_queries
 
 queries = load_queries(Path(__file__).with_name("queries.sql"))
-
-PASSING = (
-    OSError,
-    TimeoutError,
-    asyncpg.PostgresConnectionError,
-    asyncpg.OperatorInterventionError,
-    asyncpg.CannotConnectNowError,
-    asyncpg.DeadlockDetectedError,
-    asyncpg.SerializationError,
-    asyncpg.InterfaceError,
-)
-"""Faults that pass: the server is away or restarting, or asks to try again. Nothing was committed."""
 
 CustomerKey = tuple[str, str]
 Connection = Any
