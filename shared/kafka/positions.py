@@ -231,6 +231,10 @@ async def _close(consumer: AIOKafkaConsumer) -> None:
         await asyncio.wait_for(consumer.stop(), 5)
     except (KafkaError, TimeoutError, OSError) as error:
         log.warning("consumer_close_failed", error=type(error).__name__)
+    except asyncio.CancelledError:  # aiokafka cancels its fetches and lets one's CancelledError out, as if it were ours
+        if (task := asyncio.current_task()) and task.cancelling():
+            raise
+        log.warning("consumer_close_failed", error="CancelledError")
 
 
 async def _wait(stopping: asyncio.Event, seconds: float) -> None:
