@@ -16,7 +16,9 @@ from aiokafka import AIOKafkaProducer
 
 from shared import metrics
 from shared.db.queries import load_queries
+from shared.errors import InfrastructureError
 from shared.faults import PASSING
+from shared.kafka.producer import is_fatal
 
 log = structlog.get_logger()
 queries = load_queries(Path(__file__).with_name("outbox.sql"))
@@ -56,7 +58,10 @@ class Relay:
         self._awake.set()
 
     async def run(self, stopping: asyncio.Event) -> None:
-        """Publish until `stopping` is set, and then what is left."""
+        """Publish until `stopping` is set, and then what is left.
+
+        Raises InfrastructureError if the producer can never publish again.
+        """
         while not stopping.is_set():
             pause = _IDLE_SECONDS
             try:
@@ -64,6 +69,9 @@ class Relay:
                 while await self.run_once():
                     pass
             except PASSING as error:
+                if is_fatal(error):
+                    message = f"the producer cannot go on ({type(error).__name__}); start the process anew"
+                    raise InfrastructureError(message) from error
                 log.warning("relay_retrying", error=type(error).__name__)
                 pause = _RETRY_SECONDS
             await self._rest(pause)

@@ -6,6 +6,7 @@ aiokafka writes lz4 at level 9 and offers no other: 25 MB/s of our JSON where sn
 from typing import Any
 
 from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError, OutOfOrderSequenceNumber, ProducerFenced
 
 from shared.topics import DEAD_LETTER_LIMIT_BYTES
 
@@ -24,3 +25,6 @@ def make_producer(bootstrap_servers: str, **options: Any) -> AIOKafkaProducer:  
     return AIOKafkaProducer(bootstrap_servers=bootstrap_servers, **(defaults | options))
 
 
+def is_fatal(error: BaseException) -> bool:
+    """Whether a producer can never publish again: its sequence is lost, or its sender died (a bare KafkaError)."""
+    return type(error) is KafkaError or isinstance(error, OutOfOrderSequenceNumber | ProducerFenced)
