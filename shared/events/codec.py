@@ -15,8 +15,9 @@ MAX_RECORD_BYTES = 1_000_000
 
 @cache
 def _adapter(types: tuple[type[Event], ...]) -> TypeAdapter[Event]:
-    union: Any = reduce(or_, types)
-    return TypeAdapter(union if len(types) == 1 else Annotated[union, Field(discriminator="type")])
+    one: Any = types[0]
+    several: Any = Annotated[reduce(or_, types), Field(discriminator="type")]
+    return TypeAdapter(one if len(types) == 1 else several)
 
 
 def decode(raw: bytes | None, types: Sequence[type[Event]]) -> Event:

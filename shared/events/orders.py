@@ -1,4 +1,7 @@
-"""Orders, shipments and returns. Each event carries the whole state of its thing, so merging is by id and version."""
+"""Orders, shipments and returns. Each event carries the whole state of its thing, so merging is by id and version.
+
+Readers that meet two states with one version take the more cautious one: a cancelled order before a placed one.
+"""
 
 from enum import StrEnum
 from typing import Annotated, Literal, Self

@@ -25,6 +25,7 @@ from shared.events import (
     Line,
     Order,
     OrderRecorded,
+    OrderStatus,
     Return,
     ReturnLine,
     ReturnRecorded,
@@ -42,12 +43,21 @@ Value = TypeVar("Value")
 
 
 def _newer(old: Versioned | None, new: Versioned) -> Versioned:
-    """Return the higher version; of two different facts with one version, the greater JSON text."""
-    if old is None or new.version > old.version:
-        return new
-    if new.version < old.version or new == old:
-        return old
-    return max(old, new, key=_canonical)
+    """Return the higher version; of two with one version, the more cautious, then the greater JSON text."""
+    return new if old is None or new == old else max(old, new, key=_precedence)
+
+
+def _precedence(fact: Versioned) -> tuple[int, int, str]:
+    return fact.version, _caution(fact), _canonical(fact)
+
+
+def _caution(fact: Versioned) -> int:
+    """Higher for what forbids more: an order that is off, a channel without consent."""
+    if isinstance(fact, OrderFacts):
+        return int(fact.status is not OrderStatus.PLACED)
+    if isinstance(fact, Customer):
+        return -sum(consent.granted for consent in fact.consent.values())
+    return 0
 
 
 def _canonical(fact: BaseModel) -> str:
