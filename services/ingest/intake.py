@@ -113,7 +113,8 @@ class Intake:
         parked = [Parked(order, record) for record, event in waiting if (order := order_of(event))]
         if parked:
             await store.park(connection, parked, self._clock.business())
-            log.info("parked", count=len(parked), correlation=[_correlation(event) for _, event in waiting])
+            for _, event in waiting:
+                log.debug("parked", shop=event.shopid, correlation=event.correlationid or event.id)
 
     async def _released(self, connection: Connection, fresh: Sequence[Arrival]) -> list[Arrival]:
         arrived = {order_of(event) for _, event in fresh if isinstance(event, InboundOrderRecorded)}
@@ -180,7 +181,3 @@ async def _without_superseded(connection: Connection, onward: Sequence[_Onward])
             metrics.EVENTS_SUPERSEDED.labels(one.source.topic).inc()
     await store.raise_newest(connection, {key: max(version, known[key]) for key, version in sorted(versions)})
     return kept
-
-
-def _correlation(event: Event) -> str:
-    return event.correlationid or event.id

@@ -30,8 +30,10 @@ from tests.support.ingest import (
     an_order,
     envelope,
     ingest_running,
+    make_tables,
     own_database,
     prepare,
+    queries,
     raw,
     settings_for,
     standing_clock,
@@ -227,7 +229,7 @@ class Parts:
 @pytest.fixture
 async def parts(infrastructure: Infrastructure, database_url: str, running: Ingest) -> AsyncIterator[Parts]:
     settings = settings_for(infrastructure, database_url)
-    await prepare(settings)
+    await make_tables(settings)
     pool = await create_pool(settings, store.SCHEMA)
     yield Parts(pool, running, settings)
     await pool.close()
@@ -350,15 +352,14 @@ async def test_a_shipment_parked_while_another_worker_took_its_order_is_released
 
 
 async def _waits_for_a_lock(parts: Parts) -> bool:
-    waiting = "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database())"
-    return bool(await parts.pool.fetchval(waiting))
+    return bool(await parts.pool.fetchval(queries.someone_waits_for_a_lock))
 
 
 async def test_ids_are_forgotten_only_when_they_are_old(parts: Parts, unique: str) -> None:
     async with parts.pool.acquire() as connection, connection.transaction():
         await parts.intake.handle(connection, [_order(unique)])
     await parts.sweep.once()
-    assert await parts.pool.fetchval("SELECT count(*) FROM seen_events") == 1
+    assert await parts.pool.fetchval(queries.seen) == 1
     now = standing_clock().machine()
     await store.forget_seen(parts.pool, now + timedelta(days=1), 10)
-    assert await parts.pool.fetchval("SELECT count(*) FROM seen_events") == 0
+    assert await parts.pool.fetchval(queries.seen) == 0

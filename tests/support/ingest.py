@@ -18,14 +18,16 @@ from services.ingest import store
 from services.ingest.app import build
 from services.ingest.store import SCHEMA
 from shared.clock import Scale, ScaledClock
-from shared.db import migrate
+from shared.db import load_queries, migrate
 from shared.embedded import Infrastructure
-from shared.kafka.admin import apply_topics, declared
 from shared.kafka.producer import make_producer
 from shared.service import Running
 from shared.settings import Settings
 from shared.topics import CANONICAL, INBOUND
+from tests.support.broker import fresh_topics
 from tests.support.waiting import eventually
+
+queries = load_queries(Path(__file__).with_suffix(".sql"))
 
 MIGRATIONS = Path(store.__file__).with_name("migrations")
 NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
@@ -176,23 +178,20 @@ def settings_for(infrastructure: Infrastructure, database_url: str, **more: Any)
     values: dict[str, Any] = {
         "kafka_bootstrap_servers": infrastructure.bootstrap_servers,
         "database_url": database_url,
-        "consumer_session_seconds": 6.0,
+        "topic_partitions": 2,
     }
     return Settings(**(values | more))
 
 
 async def prepare(settings: Settings) -> None:
-    """Make topics and tables, and let ingest begin at the present ends: other tests' records are not ours."""
-    await apply_topics(settings, declared(settings, [*INBOUND, *CANONICAL], ()))
-    url = settings.database_url.get_secret_value()
-    await migrate(url, SCHEMA, MIGRATIONS)
-    connection = await asyncpg.connect(url)
-    for tp, end in (await _ends(settings, [topic.name for topic in INBOUND])).items():
-        await connection.execute(
-            "INSERT INTO ingest.positions VALUES ($1, $2, $3, $3, 'epoch', NULL, gen_random_uuid())",
-            tp.topic, tp.partition, end,
-        )  # fmt: skip
-    await connection.close()
+    """Make topics, empty, and tables."""
+    await fresh_topics(settings)
+    await make_tables(settings)
+
+
+async def make_tables(settings: Settings) -> None:
+    """Make ingest's tables."""
+    await migrate(settings.database_url.get_secret_value(), SCHEMA, MIGRATIONS)
 
 
 @asynccontextmanager
