@@ -20,9 +20,11 @@ class Service:
         self._environment = {**os.environ, "ORDERWAKE_HTTP_PORT": "0", **environment}
         self._log = log
         self._process: subprocess.Popen[bytes] | None = None
+        self.starts = 0
 
     def start(self) -> None:
-        """Start it, or start it again."""
+        """Start it, or start it again; `starts` counts."""
+        self.starts += 1
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(  # noqa: S603  the command is ours
                 self._command, env=self._environment, stdout=log, stderr=log
