@@ -68,9 +68,9 @@ async def build(settings: Settings, clock: Clock) -> AsyncIterator[Running]:
 def _status(progress: Progress, lag: Lag, publisher: Publisher, ranker: Ranker) -> dict[str, object]:
     """Say how far the learning is.
 
-    `orders`, `returns`, `deltas` and `pairs_updated` are records taken by this process since it started; `products`
-    and `pairs` what the ranker knows, of all workers; `lag` records by topic; `unpublished` and `unranked` products that wait, `ranked`
-    how many rankings were made since the start.
+    `orders`, `returns`, `deltas` and `pairs_updated` are what this process took since it started, `ranked` how often
+    it ranked a product; `products` and `pairs` what the ranker knows, of all workers; `lag` records by topic;
+    `unpublished` and `unranked` products that wait.
     """
     return {
         "orders": progress.orders,

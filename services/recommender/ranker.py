@@ -24,12 +24,16 @@ from shared.topics import CATALOG, COMPLEMENTS, PAIR_COUNTS
 _SLICE = 20
 _REFRESH_SECONDS = 10.0
 _GROWTH = 1.5
+_REST = 9
 
 Publish = Callable[[Iterable[Output]], Awaitable[object]]
 
 
 class Ranker:
-    """Keeps all counts in memory. `owned` says which partitions' products it ranks, `busy` whether counting lags."""
+    """Keeps all counts in memory. `owned` says which partitions' products it ranks.
+
+    While `busy` says that counting lags, it takes no more than a tenth of the time.
+    """
 
     def __init__(
         self,
@@ -122,7 +126,7 @@ class Ranker:
             self._published.update((key, event.data) for key, event in updates)
             metrics.COMPLEMENTS_PUBLISHED.inc(len(updates))
             self.ranked += len(keys)
-            await pause(stopping, 3 * took if self._busy() else 0)
+            await pause(stopping, _REST * took if self._busy() else 0)
 
     def _rank(self, key: bytes) -> tuple[bytes, ComplementsUpdated] | None:
         shop, product = split_key(key)

@@ -19,9 +19,10 @@ and .064 on Complete Journey (.061, .037, .045).
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from heapq import nlargest
+from sys import intern
 from typing import Literal
 
 from shared.events import Candidate
@@ -51,11 +52,19 @@ class ShopCounts:
     _category_links: dict[str, dict[str, int]] = field(default_factory=dict)
     _rows: dict[str, tuple[str | None, dict[str, int]]] = field(default_factory=dict)
     _popular: dict[str | None, list[str]] = field(default_factory=dict)
+    _linked: dict[str, list[str]] = field(default_factory=dict)
+    _damping: dict[str, float] = field(default_factory=dict)
 
     def put(self, product: str, orders: int, pairs: dict[str, int]) -> None:
-        """Take a product's newest counts in place of its former ones."""
+        """Take a product's newest counts in place of its former ones.
+
+        Ids are interned: each is a neighbour of hundreds, and look-ups by the same object are the faster ones.
+        """
         self._leave(product)
-        self.orders[product], self.pairs[product] = orders, pairs
+        product = intern(product)
+        self.orders[product] = orders
+        self.pairs[product] = {intern(other): number for other, number in pairs.items()}
+        self._damping[product] = _damped(orders)
         self._join(product)
 
     def put_category(self, product: str, category: str | None) -> bool:
@@ -68,14 +77,15 @@ class ShopCounts:
         if category is None:
             del self.category[product]
         else:
-            self.category[product] = category
+            self.category[intern(product)] = intern(category)
         for one in touched:
             self._join(one)
         return True
 
     def forget_popular(self) -> None:
-        """Let lists of popular products be made anew when they are next asked for."""
+        """Let lists of popular products and linked categories be made anew when they are next asked for."""
         self._popular.clear()
+        self._linked.clear()
 
     def popular(self, category: str | None, number: int) -> Sequence[str]:
         """Most bought products of a category (None: of the shop), as of the last `forget_popular`."""
@@ -85,22 +95,19 @@ class ShopCounts:
             self._popular[category] = [product for product, orders in best if orders > 0]
         return self._popular[category]
 
-    def expectations(self, product: str) -> Callable[[str], tuple[float, Relation]]:
-        """Say, for any other product, what share of this one's buyers would take it, and by what that is known.
+    def expectations(self, product: str) -> Callable[[str], float]:
+        """Say, for the category of another product ("": unknown), what to expect per basket that had that product.
 
-        By categories where both are known, else by popularity: links between two categories (the shop) per line
-        bought of the first, times the product's share of what is bought in the second.
+        Times the baskets with it, that is the share of `product`'s buyers who would take it: links between the two
+        categories (in all the shop, where one is unknown) per line bought of the first and of the second.
         """
         mine = self.category.get(product, "")
         base, links = self._category_lines.get(mine, 0), self._category_links.get(mine, _NONE)
         anyone = self.links / self.lines / self.lines if self.lines else 0.0
 
-        def expected(other: str) -> tuple[float, Relation]:
-            bought, theirs = self.orders.get(other, 0), self.category.get(other)
+        def expected(theirs: str) -> float:
             sold = self._category_lines.get(theirs, 0) if theirs and base else 0
-            if theirs and sold:
-                return links.get(theirs, 0) / base * bought / sold, "category"
-            return anyone * bought, "popular"
+            return links.get(theirs, 0) / base / sold if sold else anyone
 
         return expected
 
@@ -109,12 +116,19 @@ class ShopCounts:
         mine = self.category.get(product)
         if mine is None:
             return ()
-        links = self._category_links.get(mine, _NONE)
-        return nlargest(
-            BACK_OFF_CATEGORIES,
-            links,
-            key=lambda name: (links[name] / (self._category_lines[name] + DAMPING) ** ALPHA, name),
-        )
+        if mine not in self._linked:
+            links = self._category_links.get(mine, _NONE)
+            weighed = [(links[name] * _damped(self._category_lines[name]), name) for name in links]
+            self._linked[mine] = [name for _, name in nlargest(BACK_OFF_CATEGORIES, weighed)]
+        return self._linked[mine]
+
+    def damping(self, product: str, support: int) -> float:
+        """By what a candidate's share is weighed: the less the more it is bought. `support` is known of it at least."""
+        return self._damping.get(product) or _damped(support)
+
+    def back_off(self, product: str, other: str) -> Relation:
+        """Say what an expectation between the two rests on."""
+        return "category" if self.category.get(product) and self.category.get(other) else "popular"
 
     def _leave(self, product: str) -> None:
         category, row = self._rows.pop(product, (None, {}))
@@ -160,25 +174,37 @@ def complements(counts: ShopCounts, product: str, top: int) -> tuple[Candidate, 
         running.update(dict.fromkeys(counts.popular(name, 2 * top)))
     running.update(dict.fromkeys(counts.popular(None, 2 * top)))
     running.pop(product, None)
-    weighed = []
-    expected = counts.expectations(product)
-    bought = max(counts.orders.get(product, 0), 0)
-    for other in running:
+    chances, weighed = _chances(counts, product, running), []
+    scale = 1 / (max(counts.orders.get(product, 0), 0) + SHRINKAGE)
+    for other, chance in chances:
         support = seen.get(other, 0)
-        prior, relation = expected(other)
-        share = min((support + SHRINKAGE * prior) / (bought + SHRINKAGE), 1.0)
-        weight = share / (max(counts.orders.get(other, 0), support) + DAMPING) ** ALPHA
-        weighed.append((weight, other, share, support, relation))
+        share = (support + SHRINKAGE * chance) * scale
+        weighed.append((share * counts.damping(other, support), other, share, support))
     return tuple(
         Candidate(
             product_id=other,
-            score=round(share, 6),
+            score=round(min(share, 1.0), 6),
             support=support,
-            relation="pair" if support else relation,
+            relation="pair" if support else counts.back_off(product, other),
             reliable=support >= RELIABLE_SUPPORT,
         )
-        for _, other, share, support, relation in nlargest(top, weighed)
+        for _, other, share, support in nlargest(top, weighed)
     )
+
+
+def _chances(counts: ShopCounts, product: str, others: Iterable[str]) -> Iterator[tuple[str, float]]:
+    """Yield each product with the share of `product`'s buyers that is expected to take it before any evidence."""
+    expected, category, orders = counts.expectations(product), counts.category, counts.orders
+    per_category: dict[str, float] = {}
+    for other in others:
+        theirs = category.get(other, "")
+        if theirs not in per_category:
+            per_category[theirs] = expected(theirs)
+        yield other, per_category[theirs] * orders.get(other, 0)
+
+
+def _damped(bought: int) -> float:
+    return float((max(bought, 0) + DAMPING) ** -ALPHA)
 
 
 def materially_different(new: Sequence[Candidate], old: Sequence[Candidate]) -> bool:
