@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pytest
 
+from services.scheduler import store
 from shared.events import OrderStatus
 from shared.topics import CUSTOMERS
 from tests.support.samples import START, order, returned
@@ -74,6 +75,24 @@ async def test_an_order_that_turns_out_to_be_a_test_takes_its_steps_with_it(shop
 async def test_a_cancelled_order_keeps_its_steps_so_that_each_skip_is_on_record(shop: Bench) -> None:
     await shop.feed(order(version=2, status=OrderStatus.CANCELLED))
     assert len(await shop.steps()) == 2
+
+
+@pytest.mark.parametrize("place", ["lock", "save", "timings", "write_steps"])
+async def test_a_batch_that_dies_anywhere_leaves_nothing_and_is_applied_by_the_next_try(
+    shop: Bench, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(store, place, _crash)
+        with pytest.raises(ConnectionResetError):
+            await shop.feed(order(), profile(SHOP, "c-1"))
+    assert await shop.steps() == []
+    assert await shop.pool.fetchval(queries.state, SHOP, "c-1") is None
+    await shop.feed(order(), profile(SHOP, "c-1"))
+    assert len(await shop.steps()) == 2
+
+
+async def _crash(*_: object) -> None:
+    raise ConnectionResetError
 
 
 async def test_a_tombstone_takes_the_contact_and_leaves_what_was_bought(shop: Bench) -> None:

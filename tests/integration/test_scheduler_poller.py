@@ -4,12 +4,14 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from types import ModuleType
 
 import pytest
 
 from services.scheduler import store
 from services.scheduler.poller import Poller
 from shared.events import Control, ControlSet, EngagementKind, Verdict
+from shared.kafka import outbox
 from shared.kafka.records import Record
 from shared.topics import CONTROLS, DECISIONS, MESSAGES
 from tests.support.samples import START, engagement, occurrence, order
@@ -224,19 +226,33 @@ async def test_intake_and_deciders_at_once_neither_block_nor_lose(shop: Bench) -
     assert [row["step"] for row in await shop.steps()] == ["check"] * len(customers)
 
 
-async def test_a_crash_before_the_commit_leaves_nothing_and_the_next_try_gives_the_same_ids(
-    shop: Bench, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    "place",
+    [
+        (store, "positions"),
+        (store, "claim"),
+        (store, "save"),
+        (store, "write_steps"),
+        (outbox, "put"),
+        (store, "tally"),
+    ],
+    ids=lambda place: place[1],
+)
+async def test_a_crash_anywhere_in_deciding_leaves_nothing_and_the_next_try_decides_once(
+    shop: Bench, monkeypatch: pytest.MonkeyPatch, place: tuple[ModuleType, str]
 ) -> None:
     await shop.feed(profile(SHOP, "c-1"), order())
+    before = await shop.steps()
     with monkeypatch.context() as patch:
-        patch.setattr(store, "tally", _crash)
+        patch.setattr(*place, _crash)
         with pytest.raises(ConnectionResetError):
             await shop.poll(START + HOUR)
     assert await shop.published(DECISIONS) == []
     assert (await shop.state(SHOP)).verdicts == {}
+    assert await shop.steps() == before
     await shop.poll(START + HOUR)
     (decision,) = await shop.published(DECISIONS)
-    assert decision["message_id"] == str(next(iter((await shop.state(SHOP)).verdicts)))
+    assert [str(each) for each in (await shop.state(SHOP)).verdicts] == [decision["message_id"]]
 
 
 async def _crash(*_: object) -> None:
