@@ -231,7 +231,8 @@ async def _close(consumer: AIOKafkaConsumer) -> None:
         await asyncio.wait_for(consumer.stop(), 5)
     except (KafkaError, TimeoutError, OSError) as error:
         log.warning("consumer_close_failed", error=type(error).__name__)
-    except asyncio.CancelledError:  # aiokafka cancels its fetches and lets one's CancelledError out, as if it were ours
+    except asyncio.CancelledError:
+        # aiokafka cancels its fetches and lets one's CancelledError out, as if it were meant for us.
         if (task := asyncio.current_task()) and task.cancelling():
             raise
         log.warning("consumer_close_failed", error="CancelledError")
