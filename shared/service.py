@@ -99,7 +99,7 @@ async def _run_loops(loops: Sequence[Loop], stopping: asyncio.Event) -> None:
     stop = asyncio.ensure_future(stopping.wait())
     await asyncio.wait([*tasks, stop], return_when=asyncio.FIRST_COMPLETED)
     stop.cancel()
-    failed = any(task.done() and task.exception() for task in tasks)
+    failed = any(task.done() for task in tasks) and not stopping.is_set()
     stopping.set()
     _, late = await asyncio.wait(tasks, timeout=DRAIN_SECONDS)
     for task in late:
@@ -107,9 +107,12 @@ async def _run_loops(loops: Sequence[Loop], stopping: asyncio.Event) -> None:
     results = await asyncio.gather(*tasks, return_exceptions=True)
     if late and not failed:
         log.warning("drain_incomplete", loops=len(late))
-    for result in results:
+    for task, result in zip(tasks, results, strict=True):
         if isinstance(result, Exception):
             raise result
+        if isinstance(result, asyncio.CancelledError) and task not in late:
+            message = "a loop was cancelled from within"
+            raise RuntimeError(message) from result
 
 
 async def _serve_http(settings: Settings, running: Running) -> web.AppRunner:
