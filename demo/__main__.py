@@ -146,7 +146,7 @@ class Demo:
 
     async def _tell(self, made: plan.Plan, watch: Observer, week: Week, started: float) -> bool:
         self._say("[bold]Tell[/bold]: business time has stopped; the queues drain")
-        await watch.settle(SERVICES, _DRAIN_SECONDS, self._unfinished)
+        await watch.settle(SERVICES, _DRAIN_SECONDS, self.stack.unfinished)
         week.received.look()
         log = await audit.read_log(watch)
         held = int((await self.stack.status("scheduler")).get("undecided", -1))
@@ -165,17 +165,6 @@ class Demo:
             await tell.report(self.environment, "why", who[1], "--shop", who[0])
         self._finish(summary, sums.problems)
         return not sums.problems
-
-    async def _unfinished(self) -> dict[str, int]:
-        self.stack.check()
-        scheduler, dispatcher = await self.stack.status("scheduler"), await self.stack.status("dispatcher")
-        ledger = dispatcher.get("messages", {"intended": 1})
-        return {
-            "overdue steps": int(scheduler.get("overdue", 1)),
-            "messages on their way": sum(
-                int(ledger.get(state, 0)) for state in ("intended", "claimed", "handed_over")
-            ),
-        }
 
     def _finish(self, summary: dict[str, Any], problems: tuple[str, ...]) -> None:
         for name, value in summary.items():

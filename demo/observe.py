@@ -102,10 +102,14 @@ class Observer:
         services: tuple[str, ...],
         seconds: float,
         also: Callable[[], Awaitable[dict[str, int]]] | None = None,
+        looks: int = 2,
+        look_seconds: float = _LOOK_SECONDS,
     ) -> None:
-        """Return when these services have read everything, twice in a row, and `also` has nothing open.
+        """Return when these services have read everything, `looks` times in a row, and `also` has nothing open.
 
-        Raises NotSettledError after `seconds`.
+        A look is not one moment: work may pass from what is looked at last to what was looked at first. From an
+        event to its message this happens at most twice, so three looks miss none. Raises NotSettledError after
+        `seconds`.
         """
         end = asyncio.get_running_loop().time() + seconds
         quiet = 0
@@ -115,7 +119,7 @@ class Observer:
             open_work = {name: lag.get(name, 0) for name in services} | (await also() if also else {})
             open_work["outbox"] = await self.outbox()
             quiet = quiet + 1 if not any(open_work.values()) else 0
-            if quiet > 1:
+            if quiet >= looks:
                 return
             await asyncio.sleep(look_seconds)
         message = (

@@ -132,7 +132,7 @@ class Stack:
             return {}
 
     async def unfinished(self) -> dict[str, int]:
-        """Work that is due now and not done: steps to decide, messages to send. Raises ProcessDied."""
+        """Work that is due now and not done: steps to decide, messages to send. Raises ProcessDiedError."""
         self.check()
         scheduler, dispatcher = await self.status("scheduler"), await self.status("dispatcher")
         ledger = dispatcher.get("messages", {"intended": 1})

@@ -22,11 +22,12 @@ from services.cli import migrate_all
 from shared.events import Event
 from shared.settings import load as load_settings
 from tests.support.broker import fresh_topics
+from tests.support.waiting import eventually
 
 REPOSITORY = Path(__file__).parents[2]
 OPENS_AT = datetime(2026, 3, 8, 12, tzinfo=UTC)  # A Sunday: American clocks have just gone forward.
 _REST_SECONDS = 120
-_LOOK_SECONDS = 0.15
+_LOOKS, _LOOK_SECONDS = 3, 0.1
 
 
 @dataclass
@@ -47,11 +48,16 @@ class Stage:
             raise ValueError(message)
         stand_still(self.clock_file, moment)
         self.now = moment
+
+        async def seen() -> bool:
+            return (await self.stack.status("scheduler")).get("business_time") == moment.isoformat()
+
+        await eventually(seen, what=f"the scheduler to see that it is {moment}")
         return await self.rest()
 
     async def rest(self) -> list[dict[str, Any]]:
         """Wait until nothing is left to read, decide or send; returns what arrived since the last look."""
-        await self.watch.settle(SERVICES, _REST_SECONDS, self.stack.unfinished, _LOOK_SECONDS)
+        await self.watch.settle(SERVICES, _REST_SECONDS, self.stack.unfinished, _LOOKS, _LOOK_SECONDS)
         return self.received.look()
 
     async def tell(self, events: Sequence[Event]) -> None:
