@@ -49,13 +49,22 @@ async def build(settings: Settings, clock: Clock) -> AsyncIterator[Running]:
     )
 
     async def stream(stopping: asyncio.Event) -> None:
-        await run(app, stopping)
+        """Stop last: publisher and ranker send through the stream's producer."""
+        draining = asyncio.Event()
+        beside = asyncio.gather(publisher.run(stopping), ranker.run(stopping))
+        beside.add_done_callback(lambda _: draining.set())
+        try:
+            await run(app, draining)
+        finally:
+            beside.cancel()
+            await asyncio.wait([beside])
+        beside.result()
 
     async def status(_: web.Request) -> web.Response:
         return web.json_response(_status(progress, lag, publisher, ranker))
 
     yield Running(
-        loops=(stream, publisher.run, lag.run, ranker.follower.run, ranker.run),
+        loops=(stream, lag.run, ranker.follower.run),
         ready=lambda: {
             "recovered": driver.ready.is_set(),
             "caught_up": lag.caught_up,
