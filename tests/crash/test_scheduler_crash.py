@@ -122,10 +122,10 @@ def _expected(lives: list[list[Event]]) -> set[UUID]:
     return {message_id for state in states for message_id in due(state, journeys)}
 
 
-async def _produce(world: World, news: list[Event]) -> None:
+async def _produce(world: World, lives: list[list[Event]]) -> None:
     producer = make_producer(world.kafka.bootstrap)
     await producer.start()
-    for event in news:
+    for event in (event for life in lives for event in life):
         key = partition_key(event.shopid, event.customerid or "")
         await producer.send(TOPIC_OF[type(event)].name, event.encode(), key)
     await producer.stop()
@@ -157,9 +157,8 @@ async def test_every_step_is_settled_once_whatever_is_killed(world: World) -> No
 
     with ExitStack() as running:
         first, second = (running.enter_context(world.scheduler(name, scale)) for name in ("first", "second"))
-        await _produce(world, [event for life in lives for event in life])
-        await _wreck(world, first, second, len(expected))
-        await eventually(lambda: _all_published(world, expected), 60, "a final verdict for every step")
+        await _wreck(world, first, second, lives)
+        await eventually(lambda: _all_published(world, expected), 90, "a final verdict for every step")
         assert first.alive, first.text[-4000:]
         assert second.alive, second.text[-4000:]
         assert (first.stop(), second.stop()) == (0, 0)
@@ -167,8 +166,8 @@ async def test_every_step_is_settled_once_whatever_is_killed(world: World) -> No
     _check(expected, await _read(world, DECISIONS), await _read(world, MESSAGES))
 
 
-async def _wreck(world: World, first: Service, second: Service, total: int) -> None:
-    """Kill something each time another part of all steps has been decided."""
+async def _wreck(world: World, first: Service, second: Service, lives: list[list[Event]]) -> None:
+    """Kill something when half of what is known is decided, and just after more has come to be read."""
     blows = [
         (first.kill, first.start),
         (second.kill, second.start),
@@ -177,16 +176,19 @@ async def _wreck(world: World, first: Service, second: Service, total: int) -> N
         (world.kafka.kill, world.kafka.start),
         (second.kill, second.start),
     ]
-    for number, (kill, restart) in enumerate(blows):
-        goal = total * (number + 1) // (len(blows) + 2)
+    share = len(lives) // (len(blows) + 1) + 1
+    await _produce(world, lives[:share])
+    for number, (kill, restart) in enumerate(blows, 1):
+        goal = share * number * STEPS_EACH // 2
 
         async def reached(goal: int = goal) -> bool:
             return await world.decided() >= goal
 
         def what(goal: int = goal) -> str:
-            return f"{goal} of {total} steps decided, by\n{first.text[-4000:]}\nand\n{second.text[-4000:]}"
+            return f"{goal} steps decided, by\n{first.text[-4000:]}\nand\n{second.text[-4000:]}"
 
-        await eventually(reached, 40, what)
+        await eventually(reached, 60, what)
+        await _produce(world, lives[share * number : share * (number + 1)])
         kill()
         restart()
 
