@@ -10,7 +10,7 @@ from jinja2 import FileSystemLoader
 from services.dispatcher.compose import TEMPLATES
 from services.dispatcher.domain import gsm7
 from services.dispatcher.domain.rendering import environment, render_email, render_sms
-from tests.support.dispatching import CONTEXT
+from tests.support.messages import CONTEXT
 
 ROOT = Path(__file__).parents[2]
 REAL = environment(FileSystemLoader(TEMPLATES))

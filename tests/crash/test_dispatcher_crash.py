@@ -28,8 +28,9 @@ from shared.kafka.admin import apply_topics
 from shared.kafka.producer import make_producer
 from shared.settings import Settings
 from shared.topics import CUSTOMERS, ENGAGEMENT, MESSAGES
-from tests.support.dispatching import MIGRATIONS, START, customer, message, queries
+from tests.support.dispatching import MIGRATIONS, queries
 from tests.support.fakes import FakeProcess
+from tests.support.messages import START, customer, message
 from tests.support.processes import Service
 from tests.support.waiting import eventually
 

@@ -8,7 +8,8 @@ import pytest
 from click.testing import CliRunner
 
 from services.dispatcher.commands import ledger
-from tests.support.dispatching import StandingClock, bench, customer, message, running
+from tests.support.dispatching import StandingClock, bench, running
+from tests.support.messages import customer, message
 from tests.support.waiting import eventually
 
 

@@ -8,18 +8,9 @@ from pathlib import Path
 import pytest
 
 from services.dispatcher.domain.policy import Switch
-from shared.clock import ManualClock
-from shared.events import Channel, Control, EngagementKind, MessageRequested
-from tests.support.dispatching import (
-    START,
-    Bench,
-    StandingClock,
-    bench,
-    customer,
-    engagement,
-    message,
-    running,
-)
+from shared.events import Channel, Control, EngagementKind
+from tests.support.dispatching import Bench, StandingClock, bench, running
+from tests.support.messages import START, customer, engagement, message
 from tests.support.waiting import eventually
 
 
@@ -34,26 +25,13 @@ async def stack(database_url: str, tmp_path: Path, clock: StandingClock) -> Asyn
         yield made
 
 
-async def _settled(stack: Bench, *events: MessageRequested) -> Counter[str]:
-    async def done() -> bool:
-        rows = await stack.states()
-        return all(
-            rows[event.data.message_id]["state"] not in ("intended", "claimed", "handed_over")
-            for event in events
-        )
-
-    await eventually(done, what="every message to be settled")
-    rows = await stack.states()
-    return Counter(rows[event.data.message_id]["state"] for event in events)
-
-
 async def test_every_message_arrives_once_and_is_told(stack: Bench) -> None:
     mails = [message(number) for number in range(60)]
     texts = [message(100 + number, Channel.SMS) for number in range(20)]
     people = [customer(number) for number in (*range(60), *range(100, 120))]
     await stack.take(*people, *mails, *texts)
     async with running([stack.worker(), stack.worker()]):
-        assert await _settled(stack, *mails, *texts) == {"accepted": 80}
+        assert await stack.settled(*mails, *texts) == {"accepted": 80}
     assert Counter(stack.mailed()) == Counter(str(event.data.message_id) for event in mails)
     assert Counter(entry["k"] for entry in stack.twilio.received()) == Counter(
         str(event.data.message_id) for event in texts
@@ -70,11 +48,11 @@ async def test_the_same_message_again_changes_nothing(stack: Bench) -> None:
     event = message(1)
     await stack.take(customer(1), event, event)
     async with running([stack.worker()]):
-        await _settled(stack, event)
+        await stack.settled(event)
         await stack.take(event)
         later = message(1)
         await stack.take(later)
-        await _settled(stack, later)
+        await stack.settled(later)
     assert len(stack.mailed()) == 2
 
 
@@ -86,7 +64,7 @@ async def test_an_opt_out_between_decision_and_hand_over_wins(stack: Bench, cloc
         customer(1, 2, granted=False, at=clock.now), engagement(2, EngagementKind.UNSUBSCRIBED, clock.now)
     )
     async with running([stack.worker()]):
-        assert await _settled(stack, withdrawn, unsubscribed) == {"withheld": 2}
+        assert await stack.settled(withdrawn, unsubscribed) == {"withheld": 2}
     assert stack.mailed() == []
     assert [(one.kind, one.reason) for one in await stack.told()] == [("withheld", "no_consent")] * 2
 
@@ -97,7 +75,7 @@ async def test_consent_given_after_an_opt_out_counts_again(stack: Bench, clock: 
     event = message(1)
     await stack.take(customer(1, 2, at=clock.now), event)
     async with running([stack.worker()]):
-        assert await _settled(stack, event) == {"accepted": 1}
+        assert await stack.settled(event) == {"accepted": 1}
 
 
 async def test_an_older_version_of_a_customer_is_ignored(stack: Bench) -> None:
@@ -105,7 +83,7 @@ async def test_an_older_version_of_a_customer_is_ignored(stack: Bench) -> None:
     await stack.take(customer(1, 5, granted=False))
     await stack.take(customer(1, 4), event)
     async with running([stack.worker()]):
-        assert await _settled(stack, event) == {"withheld": 1}
+        assert await stack.settled(event) == {"withheld": 1}
 
 
 async def test_a_message_waits_until_its_customer_has_been_read(stack: Bench) -> None:
@@ -118,7 +96,7 @@ async def test_a_message_waits_until_its_customer_has_been_read(stack: Bench) ->
 
         await eventually(held)
         await stack.take(customer(1))
-        assert await _settled(stack, event) == {"accepted": 1}
+        assert await stack.settled(event) == {"accepted": 1}
 
 
 async def test_a_message_past_its_validity_is_withheld(stack: Bench, clock: StandingClock) -> None:
@@ -126,7 +104,7 @@ async def test_a_message_past_its_validity_is_withheld(stack: Bench, clock: Stan
     await stack.take(customer(1), event)
     clock.now += timedelta(days=1, seconds=1)
     async with running([stack.worker()]):
-        assert await _settled(stack, event) == {"withheld": 1}
+        assert await stack.settled(event) == {"withheld": 1}
     assert [one.reason for one in await stack.told()] == ["expired"]
 
 
@@ -143,7 +121,7 @@ async def test_a_pause_holds_and_its_end_lets_go(stack: Bench) -> None:
         await eventually(held)
         assert stack.mailed() == []
         stack.switches.clear()
-        assert await _settled(stack, event) == {"accepted": 1}
+        assert await stack.settled(event) == {"accepted": 1}
 
 
 @pytest.mark.parametrize("fault", ["4xx", "data_4xx", "drop_before"])
@@ -152,7 +130,7 @@ async def test_what_the_server_certainly_did_not_take_goes_again(stack: Bench, f
     event = message(1)
     await stack.take(customer(1), event)
     async with running([stack.worker()]):
-        assert await _settled(stack, event) == {"accepted": 1}
+        assert await stack.settled(event) == {"accepted": 1}
     assert stack.mailed() == [str(event.data.message_id)]
     assert (await stack.states())[event.data.message_id]["attempts"] == 2
 
@@ -165,9 +143,9 @@ async def test_a_connection_lost_after_the_content_is_unknown_and_not_sent_again
     event, later = message(1), message(1)
     await stack.take(customer(1), event)
     async with running([stack.worker()]):
-        assert await _settled(stack, event) == {"unknown": 1}
+        assert await stack.settled(event) == {"unknown": 1}
         await stack.take(later)
-        await _settled(stack, later)
+        await stack.settled(later)
     assert stack.mailed().count(str(event.data.message_id)) == received
     assert [one.kind for one in await stack.told()] == ["unknown", "accepted"]
 
@@ -177,7 +155,7 @@ async def test_a_permanent_refusal_is_told_with_its_code(stack: Bench) -> None:
     event = message(1)
     await stack.take(customer(1), event)
     async with running([stack.worker()]):
-        assert await _settled(stack, event) == {"rejected": 1}
+        assert await stack.settled(event) == {"rejected": 1}
     assert [(one.kind, one.reason, one.provider) for one in await stack.told()] == [
         ("rejected", "smtp_550", "smtp")
     ]
@@ -188,9 +166,9 @@ async def test_a_stop_that_the_sms_provider_knows_suppresses_the_channel(stack: 
     first, second, mail = message(1, Channel.SMS), message(1, Channel.SMS), message(1)
     await stack.take(customer(1), first)
     async with running([stack.worker()]):
-        assert await _settled(stack, first) == {"rejected": 1}
+        assert await stack.settled(first) == {"rejected": 1}
         await stack.take(second, mail)
-        await _settled(stack, second, mail)
+        await stack.settled(second, mail)
     assert await stack.state(second) == "withheld"
     assert await stack.state(mail) == "accepted"
     kinds = Counter(one.kind for one in await stack.told())
@@ -201,7 +179,7 @@ async def test_a_template_that_is_missing_withholds_the_message(stack: Bench) ->
     event = message(1, template="skincare/no-such-thing")
     await stack.take(customer(1), event)
     async with running([stack.worker()]):
-        assert await _settled(stack, event) == {"withheld": 1}
+        assert await stack.settled(event) == {"withheld": 1}
     assert [one.reason for one in await stack.told()] == ["unrenderable"]
 
 
@@ -212,7 +190,7 @@ async def test_no_address_is_ever_logged(stack: Bench, capfd: pytest.CaptureFixt
     texts = [message(20, Channel.SMS)]
     await stack.take(*(customer(number) for number in (*range(8), 20)), *events, odd, *texts)
     async with running([stack.worker()]):
-        await _settled(stack, *events, odd, *texts)
+        await stack.settled(*events, odd, *texts)
     logged = "".join(capfd.readouterr())
     assert "example.com" not in logged
     assert "someone" not in logged
@@ -220,118 +198,47 @@ async def test_no_address_is_ever_logged(stack: Bench, capfd: pytest.CaptureFixt
     assert "Ana" not in logged
 
 
-@pytest.fixture
-def moved() -> ManualClock:
-    return ManualClock(START)
-
-
-@pytest.fixture
-async def still(database_url: str, tmp_path: Path, moved: ManualClock) -> AsyncIterator[Bench]:
-    async with bench(database_url, tmp_path, moved) as made:
-        yield made
-
-
-async def test_a_claim_whose_worker_died_goes_back_and_is_sent_once(still: Bench, moved: ManualClock) -> None:
-    event = message(1)
-    await still.take(customer(1), event)
-    dead, heir = still.worker(), still.worker()
-    async with still.pool.acquire() as connection, connection.transaction():
-        assert len(await dead.ledger.claim(connection, 10)) == 1
-    await heir.leases.look()
-    assert await still.state(event) == "claimed"
-    moved.advance(timedelta(seconds=still.settings.dispatcher_lease_seconds + 1))
-    await heir.leases.look()
-    assert await still.state(event) == "intended"
-    async with running([heir]):
-        assert await _settled(still, event) == {"accepted": 1}
-
-
-async def test_a_hand_over_whose_worker_died_is_unknown_and_never_sent_again(
-    still: Bench, moved: ManualClock
-) -> None:
-    event, later = message(1), message(1)
-    await still.take(customer(1), event)
-    dead, heir = still.worker(), still.worker()
-    async with still.pool.acquire() as connection, connection.transaction():
-        await dead.ledger.claim(connection, 10)
-        await dead.ledger.hand_over(connection, {event.data.message_id: "smtp"})
-    moved.advance(timedelta(seconds=still.settings.dispatcher_lease_seconds + 1))
-    await heir.leases.look()
-    assert await still.state(event) == "unknown"
-    await still.take(later)
-    async with running([heir]):
-        await _settled(still, later)
-    assert still.mailed() == [str(later.data.message_id)]
-
-
-async def test_a_slow_provider_does_not_cost_a_live_worker_its_rows(still: Bench, moved: ManualClock) -> None:
-    still.smtp.gate.clear()
-    event = message(1)
-    await still.take(customer(1), event)
-    slow, other = still.worker(), still.worker()
-    async with running([slow]):
-        await eventually(lambda: still.smtp.waiting == 1, what="the content to reach the server")
-        for _ in range(4):
-            moved.advance(timedelta(seconds=still.settings.dispatcher_lease_seconds * 0.6))
-            await slow.leases.look()
-            await other.leases.look()
-        assert await still.state(event) == "handed_over"
-        still.smtp.gate.set()
-        assert await _settled(still, event) == {"accepted": 1}
-
-
-async def test_an_answer_that_comes_after_the_lease_still_counts(still: Bench, moved: ManualClock) -> None:
-    still.smtp.gate.clear()
-    event = message(1)
-    await still.take(customer(1), event)
-    slow, other = still.worker(), still.worker()
-    async with running([slow]):
-        await eventually(lambda: still.smtp.waiting == 1, what="the content to reach the server")
-        moved.advance(timedelta(seconds=still.settings.dispatcher_lease_seconds + 1))
-        await other.leases.look()
-        assert await still.state(event) == "unknown"
-        still.smtp.gate.set()
-
-        async def accepted() -> bool:
-            return await still.state(event) == "accepted"
-
-        await eventually(accepted)
-    assert [one.kind for one in await still.told()] == ["unknown", "accepted"]
-
-
-async def test_a_worker_that_lost_its_claim_cannot_hand_over(still: Bench, moved: ManualClock) -> None:
-    event = message(1)
-    await still.take(customer(1), event)
-    late, heir = still.worker(), still.worker()
-    async with still.pool.acquire() as connection, connection.transaction():
-        await late.ledger.claim(connection, 10)
-    moved.advance(timedelta(seconds=still.settings.dispatcher_lease_seconds + 1))
-    await heir.leases.look()
-    async with still.pool.acquire() as connection, connection.transaction():
-        await heir.ledger.claim(connection, 10)
-        assert await late.ledger.hand_over(connection, {event.data.message_id: "smtp"}) == set()
-        assert await heir.ledger.hand_over(connection, {event.data.message_id: "smtp"}) == {
-            event.data.message_id
-        }
-
-
-async def test_what_was_written_as_handed_over_by_a_broken_commit_may_go_again(still: Bench) -> None:
-    event = message(1)
-    await still.take(customer(1), event)
-    worker = still.worker()
-    async with still.pool.acquire() as connection, connection.transaction():
-        await worker.ledger.claim(connection, 10)
-        await worker.ledger.hand_over(connection, {event.data.message_id: "smtp"})
-        await worker.ledger.let_go(connection, worker.sender.holding())
-    assert await still.state(event) == "intended"
-
-
 async def test_proof_of_arrival_confirms_an_unknown_message(stack: Bench) -> None:
     stack.smtp.faults.script.append("drop_taken")
     event = message(1)
     await stack.take(customer(1), event)
     async with running([stack.worker()]):
-        await _settled(stack, event)
+        await stack.settled(event)
     await stack.take(engagement(1, EngagementKind.OPENED, START, event.data.message_id))
     assert await stack.state(event) == "confirmed"
     assert [one.kind for one in await stack.told()] == ["unknown", "accepted"]
+
+
+async def test_no_more_than_the_claim_is_ever_handed_over_and_unanswered(
+    database_url: str, tmp_path: Path, clock: StandingClock
+) -> None:
+    async with bench(database_url, tmp_path, clock, dispatcher_claim=5) as small:
+        small.smtp.gate.clear()
+        events = [message(1) for _ in range(20)]
+        await small.take(customer(1), *events)
+
+        async def handed_over() -> bool:
+            states = Counter(row["state"] for row in (await small.states()).values())
+            assert states["handed_over"] <= 5
+            return small.smtp.waiting == small.settings.smtp_connections and states["handed_over"] == 5
+
+        async with running([small.worker()]):
+            await eventually(handed_over)
+            small.smtp.gate.set()
+            assert await small.settled(*events) == {"accepted": 20}
+
+
+async def test_a_message_that_cannot_be_composed_does_not_stop_the_others(stack: Bench) -> None:
+    odd = message(1, context={"shop_name": "Dewy & Co", "products": "none"})
+    event = message(1)
+    await stack.take(customer(1), odd, event)
+    async with running([stack.worker()]):
+        assert await stack.settled(odd, event) == {"withheld": 1, "accepted": 1}
+
+
+async def test_an_erased_customer_gets_nothing_more(stack: Bench) -> None:
+    event = message(1)
+    await stack.take(customer(1, 7), event)
+    await stack.erase(1)
+    async with running([stack.worker()]):
+        assert await stack.settled(event) == {"withheld": 1}

@@ -23,7 +23,8 @@ from shared.topics import CONTROLS, CUSTOMERS, ENGAGEMENT, MESSAGES
 from tests.fakes.smtp import FakeSmtp
 from tests.fakes.twilio import FakeTwilio
 from tests.support.broker import fresh_topics
-from tests.support.dispatching import MIGRATIONS, START, StandingClock, customer, message, settings_for
+from tests.support.dispatching import MIGRATIONS, StandingClock, settings_for
+from tests.support.messages import START, customer, message
 from tests.support.waiting import eventually
 
 

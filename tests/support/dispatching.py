@@ -1,10 +1,11 @@
 """A dispatcher on a test's own database, with fakes at the far end, to be driven part by part."""
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
@@ -24,122 +25,23 @@ from shared.clock import Clock, SystemClock
 from shared.db import create_pool, load_queries, migrate
 from shared.events import (
     Channel,
-    Consent,
-    Customer,
-    CustomerRecorded,
     Engagement,
-    EngagementKind,
     EngagementRecorded,
     Event,
-    Message,
     MessageRequested,
 )
 from shared.ids import partition_key
 from shared.kafka.records import Admitted, Record
 from shared.settings import Settings
-from shared.topics import CUSTOMERS, ENGAGEMENT, MESSAGES
+from shared.topics import CUSTOMERS
 from tests.fakes.smtp import FakeSmtp
 from tests.fakes.twilio import ACCOUNT, SENDER, TOKEN, FakeTwilio
+from tests.support.messages import START, admitted
+from tests.support.waiting import eventually
 
-START = datetime(2026, 3, 2, 9, tzinfo=UTC)
 MIGRATIONS = Path(__file__).parents[2] / "services" / "dispatcher" / "migrations"
 
 queries = load_queries(Path(__file__).with_name("dispatching.sql"))
-
-CONTEXT: dict[str, Any] = {
-    "first_name": "Ana",
-    "shop_name": "Dewy & Co",
-    "order_id": "sk-1001",
-    "purchase": ["Gentle Oat Cleanser"],
-    "products": [
-        {
-            "product_id": "sk-toner",
-            "name": "Rose Water Toner",
-            "price": "24.00",
-            "currency": "USD",
-            "url": "https://dewy.example.com/p/rose-water-toner",
-            "image_url": None,
-            "why": "Restores the balance after cleansing.",
-        }
-    ],
-    "incentive": {
-        "kind": "percent",
-        "value": "10",
-        "currency": None,
-        "code": "ROUTINE10",
-        "text": "10% off",
-        "expires_text": "Thursday 5 March, 11:59 pm",
-    },
-    "answers": [],
-    "guide": None,
-}
-
-
-def message(number: int, channel: Channel = Channel.EMAIL, **changes: Any) -> MessageRequested:  # noqa: ANN401  any field
-    """One message to customer `c<number>`, valid for a day from START."""
-    email = channel is Channel.EMAIL
-    fields: dict[str, Any] = {
-        "message_id": uuid4(),
-        "decision_id": uuid4(),
-        "channel": channel,
-        "recipient": f"someone{number}@example.com" if email else f"+155501{number:05d}",
-        "journey": "skincare",
-        "step": "pair",
-        "template": "skincare/complete-your-routine" if email else "skincare/expires-tonight",
-        "locale": "en-US",
-        "context": CONTEXT,
-        "created_at": START,
-        "valid_until": START + timedelta(days=1),
-    }
-    return MessageRequested(
-        id=str(uuid4()),
-        source="/tests",
-        time=START,
-        shopid="skincare",
-        customerid=f"c{number}",
-        data=Message(**(fields | changes)),
-    )
-
-
-def customer(
-    number: int, version: int = 1, *, granted: bool = True, at: datetime = START
-) -> CustomerRecorded:
-    """The whole state of customer `c<number>`, with the same consent on both channels."""
-    consent = {channel: Consent(granted=granted, changed_at=at) for channel in Channel}
-    return CustomerRecorded(
-        id=str(uuid4()),
-        source="/tests",
-        time=at,
-        shopid="skincare",
-        customerid=f"c{number}",
-        data=Customer(version=version, consent=consent),
-    )
-
-
-def engagement(
-    number: int, kind: EngagementKind, at: datetime, message_id: UUID | None = None
-) -> EngagementRecorded:
-    """Something that customer `c<number>` did about e-mail."""
-    return EngagementRecorded(
-        id=str(uuid4()),
-        source="/tests",
-        time=at,
-        shopid="skincare",
-        customerid=f"c{number}",
-        data=Engagement(
-            kind=kind,
-            channel=Channel.EMAIL,
-            occurred_at=at,
-            message_id=str(message_id) if message_id else None,
-        ),
-    )
-
-
-def admitted(event: Event) -> Admitted:
-    """The event as a record that passed the guard."""
-    topics = {MessageRequested: MESSAGES, CustomerRecorded: CUSTOMERS, EngagementRecorded: ENGAGEMENT}
-    key = partition_key(event.shopid, str(event.customerid))
-    return Admitted(Record(topics[type(event)].name, 0, 0, key, event.encode()), event)
 
 
 class StandingClock(SystemClock):
@@ -191,9 +93,17 @@ class Bench:
 
     async def take(self, *events: Event) -> None:
         """Read events as one batch."""
+        await self._read([admitted(event) for event in events])
+
+    async def erase(self, number: int) -> None:
+        """Read a tombstone of customer `c<number>`."""
+        key = partition_key("skincare", f"c{number}")
+        await self._read([Admitted(Record(CUSTOMERS.name, 0, 0, key, None), None)])
+
+    async def _read(self, batch: Sequence[Admitted]) -> None:
         intake = Intake(Ledger(uuid4(), self.clock, 30), self.clock, lambda: None)
         async with self.pool.acquire() as connection, connection.transaction():
-            await intake.handle(connection, [admitted(event) for event in events])
+            await intake.handle(connection, batch)
 
     async def states(self) -> dict[UUID, asyncpg.Record]:
         """Every row of the ledger by message id."""
@@ -212,6 +122,16 @@ class Bench:
         """What the outbox would publish, in order."""
         rows = await self.pool.fetch(queries.told)
         return [EngagementRecorded.model_validate_json(row["value"]).data for row in rows]
+
+    async def settled(self, *events: MessageRequested) -> Counter[str]:
+        """Wait until these are no longer on their way; returns how many came to which state."""
+
+        async def done() -> list[str]:
+            rows = await self.states()
+            found = [str(rows[event.data.message_id]["state"]) for event in events]
+            return [] if {"intended", "claimed", "handed_over"} & set(found) else found
+
+        return Counter(await eventually(done, what="every message to be settled"))
 
     def mailed(self) -> list[str]:
         """Ids of the e-mails that the server kept, in order."""

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from services.dispatcher.domain.consent import Standing, allows
 from services.dispatcher.domain.policy import Held, Switch, Withheld, check, wait_before_retry
 from shared.events import Channel, Consent, Control
-from tests.support.dispatching import START, message
+from tests.support.messages import START, message
 
 MESSAGE = message(1).data
 GRANTED = Standing(known=True, consent={Channel.EMAIL: Consent(granted=True, changed_at=START)})

@@ -17,7 +17,7 @@ from services.dispatcher.domain.rendering import (
     render_email,
     render_sms,
 )
-from tests.support.dispatching import CONTEXT
+from tests.support.messages import CONTEXT
 
 REAL = environment(FileSystemLoader(TEMPLATES))
 OURS: dict[str, Any] = {
