@@ -170,6 +170,24 @@ async def test_two_workers_share_the_partitions_and_repeat_nothing(bench: Bench)
     assert await bench.effects() == [str(number) for number in range(400)]
 
 
+async def test_an_assignment_that_fails_is_made_again(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    claim, calls = PositionedConsumer._claim, 0  # noqa: SLF001  aiokafka calls it, so nothing public can fail in its stead
+
+    async def fail_once(self: PositionedConsumer, *arguments: Any) -> None:  # noqa: ANN401  aiokafka ships no types
+        nonlocal calls
+        calls += 1
+        if calls == 1:
+            raise ConnectionResetError
+        await claim(self, *arguments)
+
+    monkeypatch.setattr(PositionedConsumer, "_claim", fail_once)
+    await bench.produce(0, 10)
+    async with bench.consuming():
+        await bench.wait_for(10)
+    assert await bench.effects() == [str(number) for number in range(10)]
+    assert calls > 1
+
+
 async def test_a_broken_record_becomes_a_dead_letter_and_the_others_pass(bench: Bench) -> None:
     await bench.produce(0, 3)
     await bench.send(b"skincare|c-1", b"{broken")
