@@ -91,18 +91,19 @@ async def test_counts_equal_a_recount_whatever_is_killed(world: World) -> None:
     await apply_topics(world.settings)
     facts = history()
     expected = recount(facts)
+    share = len(facts) // 6 + 1
+    part = [facts[place : place + share] for place in range(0, len(facts), share)]
     first, second = world.recommender("first"), world.recommender("second")
     with first:
-        await write(world.settings, facts[: ORDERS // 2])
-        await killed_mid_run(world, first)
+        await killed_mid_run(world, part[0], first)
+        await killed_mid_run(world, part[1], first)
         with second:
-            await write(world.settings, facts[ORDERS // 2 :])
-            await killed_mid_run(world, second)
-            await killed_mid_run(world, first)
-            await progress(world, first, second)
+            await killed_mid_run(world, part[2], second)
+            await killed_mid_run(world, part[3], first)
+            await progress(world, part[4], first, second)
             world.kafka.kill()
             world.kafka.start()
-            await killed_mid_run(world, first)
+            await killed_mid_run(world, part[5], first)
 
             def said() -> str:
                 return f"tables to equal a recount, by\n{first.text[-4000:]}\nand\n{second.text[-4000:]}"
@@ -113,16 +114,17 @@ async def test_counts_equal_a_recount_whatever_is_killed(world: World) -> None:
     assert await table_counts(world.settings) == expected
 
 
-async def killed_mid_run(world: World, service: Service) -> None:
-    """Kill a worker while it counts, and start it again."""
-    await progress(world, service)
+async def killed_mid_run(world: World, facts: list[Fact], service: Service) -> None:
+    """Kill a worker while it counts `facts`, and start it again."""
+    await progress(world, facts, service)
     service.kill()
     service.start()
 
 
-async def progress(world: World, *services: Service, records: int = 300) -> None:
-    """Wait until the tables have been written to some more, or nothing is left to do."""
-    goal = await written(world.settings, PAIRS_CHANGELOG) + records
+async def progress(world: World, facts: list[Fact], *services: Service) -> None:
+    """Write `facts` and wait until some of what they change is in the tables."""
+    goal = await written(world.settings, PAIRS_CHANGELOG) + 100
+    await write(world.settings, facts)
 
     async def reached() -> bool:
         return await written(world.settings, PAIRS_CHANGELOG) >= goal
