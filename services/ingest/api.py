@@ -4,6 +4,7 @@ A 202 means that Kafka has every event of the request. Any other status means: s
 fault is mended or after Retry-After; ids make that safe.
 """
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from http import HTTPStatus
 
@@ -60,7 +61,7 @@ class Api:
         """202 when Kafka has all; 400, 403, 413, 415, 422 with each fault; 429, 503 with Retry-After."""
         try:
             events = events_of(request.content_type, request.headers, await _body(request))
-            await self._take(self._checked(events))
+            await self.take(events)
         except Refused as answer:
             return _refusal(answer)
         return _json(HTTPStatus.ACCEPTED, {"accepted": len(events)})
@@ -86,7 +87,11 @@ class Api:
         """This API's OpenAPI document."""
         return _json(HTTPStatus.OK, document())
 
-    def _checked(self, events: list[Event]) -> list[Outgoing]:
+    async def take(self, events: Sequence[Event]) -> None:
+        """Check events and put them on their inbound topics. Raises Refused with every fault."""
+        await self._take(self._checked(events))
+
+    def _checked(self, events: Sequence[Event]) -> list[Outgoing]:
         """The inbound records of the events. Raises Refused with the faults of all that fail a check."""
         now = self._clock.business()
         errors: list[tuple[int, EventError]] = []

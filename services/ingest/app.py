@@ -11,6 +11,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
 from services.ingest.api import Api
+from services.ingest.clicks import Clicks
 from services.ingest.domain.checks import Checks
 from services.ingest.health import Health
 from services.ingest.intake import Intake
@@ -23,6 +24,7 @@ from shared.errors import InfrastructureError
 from shared.kafka.guard import Guard
 from shared.kafka.positions import PositionedConsumer
 from shared.kafka.producer import make_producer
+from shared.links import Links
 from shared.service import Running
 from shared.settings import Settings
 from shared.topics import INBOUND
@@ -70,7 +72,9 @@ def _wire(settings: Settings, clock: Clock, pool: asyncpg.Pool, producer: AIOKaf
     api = Api(
         Gate(publisher, settings.ingest_inflight_limit, settings.ingest_ack_seconds), checks, clock, pool
     )
-    return Running(loops=(consumer.run, sweep.run, health.run), ready=health.ready, routes=api.routes())
+    clicks = Clicks(api.take, Links(settings.public_url, settings.link_secret.get_secret_value()), clock)
+    routes = [*api.routes(), *clicks.routes()]
+    return Running(loops=(consumer.run, sweep.run, health.run), ready=health.ready, routes=routes)
 
 
 async def _start(producer: AIOKafkaProducer, address: str) -> None:
