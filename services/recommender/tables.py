@@ -37,22 +37,26 @@ def learn_batch(
     keys = {one.record.key or b"" for one in batch}
     found = table.get_many(keys)
     records = {key: baskets.load(found.get(key)) for key in keys}
-    before = {key: dict(record["watermarks"]) for key, record in records.items()}
     outputs: list[Output] = []
+    changed: set[bytes] = set()
+    replays = 0
     for one in batch:
         key = one.record.key or b""
         if not isinstance(one.event, OrderRecorded | ReturnRecorded):
             continue
         origin = Origin(topic=one.record.topic, partition=one.record.partition, offset=one.record.offset)
+        if baskets.is_replay(records[key], origin):
+            replays += 1
+        else:
+            changed.add(key)
         lesson = baskets.learn(records[key], origin, one.event)
         if lesson:
             keyed = wire.deltas(split_key(key)[0], lesson)
             outputs.extend(Output(BASKET_DELTAS.name, name, value) for name, value in keyed)
-    changed = [key for key in keys if records[key]["watermarks"] != before[key]]
     for key in changed:
         baskets.forget_acknowledged(records[key], acknowledged)
     table.set_many({key: baskets.dump(records[key]) for key in changed})
-    metrics.REPLAYS_IGNORED.labels("customers").inc(len(keys) - len(changed))
+    metrics.REPLAYS_IGNORED.labels("customers").inc(replays)
     return outputs
 
 

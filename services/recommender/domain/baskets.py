@@ -106,10 +106,9 @@ def learn(record: CustomerRecord, origin: Origin, event: OrderRecorded | ReturnR
 
     A replay, at or below the watermark of its source, changes nothing: the lesson is the pending one, if it still waits.
     """
-    source = source_of(origin.topic, origin.partition)
-    if origin.offset <= record["watermarks"].get(source, -1):
+    if is_replay(record, origin):
         return _waiting(record, origin)
-    record["watermarks"][source] = origin.offset
+    record["watermarks"][source_of(origin.topic, origin.partition)] = origin.offset
     order_id = event.data.order_id
     before = _taught(record, order_id)
     if isinstance(event, OrderRecorded):
@@ -128,6 +127,11 @@ def learn(record: CustomerRecord, origin: Origin, event: OrderRecorded | ReturnR
     )
     record["pending"].append(lesson)
     return lesson
+
+
+def is_replay(record: CustomerRecord, origin: Origin) -> bool:
+    """Whether a source record is at or below the watermark of its source."""
+    return origin.offset <= record["watermarks"].get(source_of(origin.topic, origin.partition), -1)
 
 
 def forget_acknowledged(record: CustomerRecord, acknowledged: Mapping[str, int]) -> None:
