@@ -5,12 +5,11 @@ import shutil
 import tempfile
 from collections.abc import AsyncIterator
 from pathlib import Path
-from urllib.parse import urlsplit, urlunsplit
 
-import asyncpg
 import pytest
 
 from shared.embedded import Infrastructure
+from tests.support.ingest import own_database
 from tests.support.stage import Stage, open_stage
 
 HERE = Path(__file__).parent
@@ -25,14 +24,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 async def stage(infrastructure: Infrastructure) -> AsyncIterator[Stage]:
     """Yield the running system."""
     folder = Path(tempfile.mkdtemp(prefix="orderwake-tests-"))
-    database = f"e2e{secrets.token_hex(4)}"
-    server = await asyncpg.connect(infrastructure.database_url)
-    await server.execute(f'CREATE DATABASE "{database}"')
-    url = urlunsplit(urlsplit(infrastructure.database_url)._replace(path=f"/{database}"))
-    try:
-        async with open_stage({**infrastructure.environment, "DATABASE_URL": url}, folder) as opened:
-            yield opened
-    finally:
-        await server.execute(f'DROP DATABASE IF EXISTS "{database}" WITH (FORCE)')
-        await server.close()
+    async with (
+        own_database(infrastructure, f"e2e{secrets.token_hex(4)}") as url,
+        open_stage({**infrastructure.environment, "DATABASE_URL": url}, folder) as opened,
+    ):
+        yield opened
     shutil.rmtree(folder)

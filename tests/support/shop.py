@@ -11,7 +11,7 @@ from typing import Any
 from services.scheduler.domain.experiment import held_out
 from services.scheduler.domain.journey import Journey
 from shared import events, ids
-from shared.events import Channel, EngagementKind, Event, ShipmentStatus
+from shared.events import Channel, Event, ShipmentStatus
 from tests.support.stage import Stage
 
 _LONG_AGO = timedelta(days=120)
@@ -123,16 +123,6 @@ class Shop:
             occurred_at=self.stage.now, lines=tuple(events.ReturnLine(product_id=sku, quantity=1) for sku in skus),
         )  # fmt: skip
         return self._event(events.ReturnRecorded, None, data, name, number)
-
-    def reaction(
-        self, name: str, channel: str, message_id: str, kind: EngagementKind, answer: str | None = None
-    ) -> Event:
-        """What a customer does with a message."""
-        data = events.Engagement(
-            kind=kind, channel=Channel(channel), occurred_at=self.stage.now, message_id=message_id,
-            answer=answer,
-        )  # fmt: skip
-        return self._event(events.EngagementRecorded, name, data, name, kind)
 
     def _event(self, kind: type[Event], name: str | None, data: Any, *origin: object) -> Event:  # noqa: ANN401  any model
         return kind(

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -63,6 +64,11 @@ class Stage:
     async def tell(self, events: Sequence[Event]) -> None:
         """Post events to the API, as a shop does."""
         await load.post(self.session, self.stack.url("ingest", "/v1/events"), events)
+
+    async def click(self, path: str) -> None:
+        """Follow a message's link and press its button, as a mail program or a person does."""
+        async with self.session.post(self.stack.url("ingest", path)) as answer:
+            assert answer.status == HTTPStatus.OK, await answer.text()
 
     def next_monday(self, zone: str) -> datetime:
         """Ten o'clock in `zone` on the first Monday that leaves today behind."""

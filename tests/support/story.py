@@ -14,7 +14,7 @@ from typing import Any, Self
 
 from services.scheduler.journeys import load_journey
 from shared import events, topics
-from shared.events import Decision, DecisionRecorded, EngagementKind, Event
+from shared.events import Decision, DecisionRecorded, Event
 from shared.kafka.follower import Follower
 from shared.kafka.records import Record
 from tests.support.shop import Shop
@@ -82,10 +82,12 @@ class Story:
             if name is not None:
                 self.arrivals[name].append(_arrival(self._at, entry))
 
-    async def reacts(self, name: str, kind: EngagementKind, answer: str | None = None) -> None:
-        """Let a customer do something with the latest message that they have."""
-        latest = self.arrivals[name][-1]
-        await self.happens(self.shop.reaction(name, latest.channel, latest.message_id, kind, answer))
+    async def clicks(self, name: str, words: str) -> None:
+        """Let a customer follow the link behind these words of their latest e-mail, and see what arrives."""
+        link = re.search(rf"{re.escape(words)}: https://[^/\s]+(/\S+)", self.arrivals[name][-1].text)
+        assert link, f"{name}'s latest message has no link {words!r}"
+        await self.stage.click(link[1])
+        self._note(await self.stage.rest())
 
     async def learned(self, product: str, partners: Mapping[str, int]) -> None:
         """Wait until the recommender says that these go with a product, from so many baskets with both."""
