@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import structlog
+
 from services.dispatcher.domain.consent import Standing
 from services.dispatcher.domain.states import FINAL, Cause, State, sources, target
 from shared import topics
@@ -20,6 +22,7 @@ from shared.ids import event_id, partition_key
 from shared.kafka import outbox
 from shared.kafka.outbox import Outgoing
 
+log = structlog.get_logger()
 queries = load_queries(Path(__file__).with_name("queries.sql"))
 
 Customer = tuple[str, str]
@@ -193,6 +196,8 @@ class Ledger:
         kind = _TOLD.get(state)
         if kind is None:
             return
+        for row in rows:
+            log.debug(kind, message_id=str(row["message_id"]), reason=row["reason"], provider=row["provider"])
         now = self._clock.business()
         await outbox.put(connection, [_outgoing(*_engagement(row, kind, now), now) for row in rows])
 

@@ -108,7 +108,14 @@ class Poller:
         for (verdict, reason), count in _verdicts(settled).items():
             metrics.DECISIONS.labels(verdict, reason).inc(count)
         for each in settled:
-            for _, row in each.decisions:
+            for decision, row in each.decisions:
+                log.debug(
+                    "decided",
+                    correlation=decision.order_id,
+                    message_id=str(decision.message_id),
+                    verdict=decision.verdict,
+                    reason=decision.reason,
+                )
                 metrics.DECISION_LATENESS.observe((now - row.next_at).total_seconds())
         if any(each.outgoing for each in settled):
             self._committed()

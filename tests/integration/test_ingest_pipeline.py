@@ -74,7 +74,7 @@ async def test_an_order_goes_to_its_topic_under_its_customer(ingest: Ingest) -> 
     assert record.key == f"{SHOP}|c1".encode()
     assert record.event["customerid"] == "c1"
     assert record.event["recordedat"] == "2026-03-02T12:00:00Z"
-    assert (record.event["id"], record.event["correlationid"]) == (order["id"], order["id"])
+    assert (record.event["id"], record.event["correlationid"]) == (order["id"], order["data"]["order_id"])
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,9 @@ from shared.events import Event, InboundOrderRecorded, Order, OrderRecorded, Pro
 def canonical(event: Event, customer: str | None, recorded_at: datetime) -> Event:
     """The event as it goes onto its canonical topic.
 
-    Same id, source and type; customer and `recordedat` filled in; `correlationid` is the event's own id where
-    none came. A guest's contact stays behind, and so does `subject`: free text, which could hold an address.
+    Same id, source and type; customer and `recordedat` filled in; `correlationid`, where none came, is the id of the
+    order that it is about, as on the decisions and messages that follow, or else the event's own. A guest's
+    contact stays behind, and so does `subject`: free text, which could hold an address.
     """
     kind, data = type(event), event.data
     if isinstance(event, InboundOrderRecorded):
@@ -23,7 +24,7 @@ def canonical(event: Event, customer: str | None, recorded_at: datetime) -> Even
         shopid=event.shopid,
         customerid=customer,
         recordedat=recorded_at,
-        correlationid=event.correlationid or event.id,
+        correlationid=event.correlationid or getattr(event.data, "order_id", None) or event.id,
         data=data,
     )
 

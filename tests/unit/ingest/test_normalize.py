@@ -36,11 +36,11 @@ def test_fields_that_we_do_not_know_stay_behind() -> None:
     assert "traceparent" not in said
 
 
-def test_a_correlation_id_is_kept_and_else_is_the_events_own() -> None:
+def test_a_correlation_id_is_kept_and_else_is_the_orders() -> None:
     given = InboundOrderRecorded.model_validate(an_order("shop") | {"correlationid": "abc"})
     none = InboundOrderRecorded.model_validate(an_order("shop"))
     assert canonical(given, "c1", NOW).correlationid == "abc"
-    assert canonical(none, "c1", NOW).correlationid == "order-o1"
+    assert canonical(none, "c1", NOW).correlationid == "o1"
 
 
 def test_the_key_is_the_customer_and_for_the_catalogue_the_product() -> None:
