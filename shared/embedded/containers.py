@@ -2,6 +2,7 @@
 
 import os
 import socket
+from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from typing import Any
 
@@ -70,7 +71,7 @@ def _have_or_pull(images: Iterable[str]) -> None:
         patient.close()
 
 
-class _Container:
+class _Container(ABC):
     """One container, started again as it was after `kill`, removed by `stop`."""
 
     def __init__(self, image: str, port: int) -> None:
@@ -78,12 +79,13 @@ class _Container:
         self._host_port = free_port()
         self._container: Any = None  # testcontainers is optional, so its type cannot be named
 
+    @abstractmethod
     def _environment(self) -> dict[str, str]:
-        raise NotImplementedError
+        """Environment variables of the container."""
 
+    @abstractmethod
     def _ready(self) -> list[str]:
         """Command that succeeds inside the container when the server takes clients."""
-        raise NotImplementedError
 
     def start(self) -> None:
         """Return when the server takes clients. Raises InfrastructureError if it does not."""

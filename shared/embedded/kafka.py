@@ -6,11 +6,10 @@ import signal
 import subprocess
 import uuid
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from shared.embedded.jars import java, java_environment, kafka_jars
 from shared.embedded.process import Recipe, ServerProcess, free_port
+from shared.embedded.server import EmbeddedServer
 from shared.errors import InfrastructureError
 
 _START_SECONDS = 90.0
@@ -26,7 +25,7 @@ _JVM = (
 _STARTED = "Kafka Server started"
 
 
-class EmbeddedKafka:
+class EmbeddedKafka(EmbeddedServer):
     """A real broker whose data lives under `folder`.
 
     Port and data stay the same through `kill` or `stop` and the next `start`. One node, so replication 1;
@@ -34,29 +33,19 @@ class EmbeddedKafka:
     its topic says less.
     """
 
+    _title = "broker"
+    _log_name = "broker.log"
+    _stop_signal = signal.SIGTERM
+    _stop_seconds = _STOP_SECONDS
+
     def __init__(self, folder: Path, port: int | None = None) -> None:
-        self._folder = folder.absolute()
-        self._port = port or free_port()
+        super().__init__(folder, port)
         self._controller_port = free_port()
-        self._process: ServerProcess | None = None
 
     @property
     def bootstrap(self) -> str:
         """Address for clients, `127.0.0.1:port`."""
         return f"127.0.0.1:{self._port}"
-
-    @property
-    def pid(self) -> int:
-        """The JVM's process id. Raises InfrastructureError if it was never started."""
-        if self._process is None:
-            message = "the embedded broker has not been started"
-            raise InfrastructureError(message)
-        return self._process.pid
-
-    @property
-    def log(self) -> Path:
-        """File that the broker logs to."""
-        return self._folder / "broker.log"
 
     def start(self) -> None:
         """Return when the broker serves clients. Raises InfrastructureError with the log's end if not."""
@@ -71,25 +60,6 @@ class EmbeddedKafka:
         recipe = Recipe("Apache Kafka", command, self.log, signal.SIGTERM, java_environment())
         process = self._process = ServerProcess(recipe)
         process.wait_ready(lambda: _STARTED in process.log_since_start(), _START_SECONDS)
-
-    def stop(self) -> None:
-        """End it in order; nothing to do if it does not run."""
-        if self._process is not None:
-            self._process.stop(signal.SIGTERM, _STOP_SECONDS)
-
-    def kill(self) -> None:
-        """SIGKILL it, as a crash would; acknowledged records survive."""
-        if self._process is not None:
-            self._process.kill()
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()
 
     @property
     def _properties(self) -> Path:

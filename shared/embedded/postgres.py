@@ -8,10 +8,9 @@ import signal
 import stat
 import subprocess
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
-from shared.embedded.process import Recipe, ServerProcess, free_port
+from shared.embedded.process import Recipe, ServerProcess
+from shared.embedded.server import EmbeddedServer
 from shared.errors import InfrastructureError
 
 DATABASE = "orderwake"
@@ -32,35 +31,22 @@ def binaries() -> Path:
     return Path(package.origin).parent / "pginstall18" / "bin"
 
 
-class EmbeddedPostgres:
+class EmbeddedPostgres(EmbeddedServer):
     """A real PostgreSQL whose data lives under `folder`, with one database, `orderwake`.
 
     Port and data stay the same through `kill` or `stop` and the next `start`. Anyone on this machine may
     connect. Commits survive the death of any process, but not a power cut: nothing is forced to disk.
     """
 
-    def __init__(self, folder: Path, port: int | None = None) -> None:
-        self._folder = folder.absolute()
-        self._port = port or free_port()
-        self._process: ServerProcess | None = None
+    _title = "PostgreSQL"
+    _log_name = "postgres.log"
+    _stop_signal = signal.SIGINT
+    _stop_seconds = _STOP_SECONDS
 
     @property
     def dsn(self) -> str:
         """Connection URL of the database `orderwake`, as its superuser."""
         return f"postgresql://{_SUPERUSER}@127.0.0.1:{self._port}/{DATABASE}"
-
-    @property
-    def pid(self) -> int:
-        """The postmaster's process id. Raises InfrastructureError if it was never started."""
-        if self._process is None:
-            message = "the embedded PostgreSQL has not been started"
-            raise InfrastructureError(message)
-        return self._process.pid
-
-    @property
-    def log(self) -> Path:
-        """File that the server logs to."""
-        return self._folder / "postgres.log"
 
     def start(self) -> None:
         """Return when the server takes connections, recovered from a crash, or raise InfrastructureError."""
@@ -73,25 +59,6 @@ class EmbeddedPostgres:
         process = self._process = ServerProcess(self._recipe(uid))
         process.wait_ready(self._takes_connections, _START_SECONDS)
         self._create_database()
-
-    def stop(self) -> None:
-        """End it in order, closing its connections; nothing to do if it does not run."""
-        if self._process is not None:
-            self._process.stop(signal.SIGINT, _STOP_SECONDS)
-
-    def kill(self) -> None:
-        """SIGKILL the postmaster and its children, as a crash would; the next start recovers."""
-        if self._process is not None:
-            self._process.kill()
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()
 
     @property
     def _data(self) -> Path:

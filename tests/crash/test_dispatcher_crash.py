@@ -86,7 +86,7 @@ class World:
             "ORDERWAKE_TWILIO_URL": f"http://127.0.0.1:{self.twilio.said['port']}",
             "ORDERWAKE_TWILIO_ACCOUNT_SID": self.twilio.said["account"],
             "ORDERWAKE_TWILIO_AUTH_TOKEN": self.twilio.said["token"],
-            "ORDERWAKE_TWILIO_FROM": self.twilio.said["from"],
+            "ORDERWAKE_TWILIO_FROM": self.twilio.said["sender"],
         }
         return Service("dispatcher", environment, self.folder / f"{name}.log")
 

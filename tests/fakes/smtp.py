@@ -9,10 +9,7 @@ after keeping it.
 
 import argparse
 import asyncio
-import json
 import re
-import signal
-import sys
 from email import message_from_bytes
 from email.policy import default
 from pathlib import Path
@@ -22,6 +19,7 @@ from aiosmtpd.smtp import SMTP, Envelope, Session
 
 from tests.fakes.faults import Faults, parse
 from tests.fakes.log import ReceivedLog, read
+from tests.fakes.serving import parser, serve
 
 FAULTS = ("4xx", "5xx", "data_4xx", "drop_before", "drop_lost", "drop_taken")
 _RECEIVED = "received.jsonl"
@@ -135,29 +133,10 @@ def _cut(session: SMTP) -> None:
         session.transport.abort()
 
 
-async def _serve(arguments: argparse.Namespace) -> None:
-    fake = FakeSmtp(arguments.folder, Faults(rates=parse(arguments.fault, FAULTS), seed=arguments.seed))
-    await fake.start(arguments.port)
-    stopping = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
-    sys.stdout.write(json.dumps({"port": fake.port}) + "\n")
-    sys.stdout.flush()
-    await stopping.wait()
-    await fake.stop()
-
-
-def main() -> None:
-    """Run until SIGTERM; the first line on stdout is `{"port": N}`."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--port", type=int, default=0)
-    parser.add_argument("--folder", type=Path, required=True)
-    parser.add_argument("--fault", action="append", default=[], metavar="NAME=RATE")
-    parser.add_argument("--seed", type=int, default=0)
-    asyncio.run(_serve(parser.parse_args()))
+async def _run(arguments: argparse.Namespace) -> None:
+    faults = Faults(rates=parse(arguments.fault, FAULTS), seed=arguments.seed)
+    await serve(FakeSmtp(arguments.folder, faults), arguments.port)
 
 
 if __name__ == "__main__":
-    main()
+    asyncio.run(_run(parser(__doc__ or "").parse_args()))

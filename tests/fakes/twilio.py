@@ -12,10 +12,7 @@ import argparse
 import asyncio
 import base64
 import hashlib
-import json
 import re
-import signal
-import sys
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -24,6 +21,7 @@ from aiohttp import web
 
 from tests.fakes.faults import Faults, parse
 from tests.fakes.log import ReceivedLog, read
+from tests.fakes.serving import parser, serve
 from tests.fakes.specification import Specification
 
 ACCOUNT, TOKEN, SENDER = "AC" + "0" * 31 + "1", "fake-token", "+15550100001"
@@ -177,33 +175,13 @@ def _error(status: int, code: int, message: str, headers: dict[str, str] | None 
     return web.json_response(body, status=status, headers=headers)
 
 
-async def _serve(arguments: argparse.Namespace) -> None:
+async def _run(arguments: argparse.Namespace) -> None:
     faults = Faults(rates=parse(arguments.fault, FAULTS), seed=arguments.seed)
     fake = FakeTwilio(arguments.folder, faults, arguments.spec)
-    await fake.start(arguments.port)
-    stopping = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
-    sys.stdout.write(
-        json.dumps({"port": fake.port, "account": ACCOUNT, "token": TOKEN, "from": SENDER}) + "\n"
-    )
-    sys.stdout.flush()
-    await stopping.wait()
-    await fake.stop()
-
-
-def main() -> None:
-    """Run until SIGTERM; the first line on stdout is JSON: port, account, token and sender."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--port", type=int, default=0)
-    parser.add_argument("--folder", type=Path, required=True)
-    parser.add_argument("--spec", type=Path, default=None)
-    parser.add_argument("--fault", action="append", default=[], metavar="NAME=RATE")
-    parser.add_argument("--seed", type=int, default=0)
-    asyncio.run(_serve(parser.parse_args()))
+    await serve(fake, arguments.port, account=ACCOUNT, token=TOKEN, sender=SENDER)
 
 
 if __name__ == "__main__":
-    main()
+    options = parser(__doc__ or "")
+    options.add_argument("--spec", type=Path, default=None)
+    asyncio.run(_run(options.parse_args()))
