@@ -138,10 +138,10 @@ class Demo:
         clock = FileClock(self.clock_file)
         week = Week(
             self.options.seed, clock, plan.live_end(), Received(self.stack.folder / "received"), producer, session,
-            self.stack.url("ingest", "/v1/events"), made.people,
+            self.stack.url("ingest", "/v1/events"), made.people, made.live,
         )  # fmt: skip
         start_time(self.clock_file, clock, self.options.speed, plan.LIVE_START, plan.live_end())
-        await View(self.console, self.stack, watch, week).during(lambda show: week.run(made.live, show))
+        await View(self.console, self.stack, watch, week).during(week.run)
         return week
 
     async def _tell(self, made: plan.Plan, watch: Observer, week: Week, started: float) -> bool:

@@ -42,7 +42,7 @@ def _write(path: Path, scale: Scale) -> None:
 
 @dataclass
 class Week:
-    """Sends live events and reactions when their business time comes. `sent` counts them by kind."""
+    """Sends `events` (in order of time) and reactions when their business time comes. `sent` counts them by kind."""
 
     seed: int
     clock: FileClock
@@ -52,23 +52,27 @@ class Week:
     session: aiohttp.ClientSession
     ingest_url: str
     people: dict[tuple[str, str], Person]
+    events: Sequence[Event]
     sent: Counter[str] = field(default_factory=Counter)
     _reactions: list[tuple[datetime, str, Event]] = field(default_factory=list)
+    _position: int = 0
 
-    async def run(self, events: Sequence[Event], show: Callable[[], None]) -> None:
-        """Send `events` (in order of time) and reactions until business time has stopped."""
-        position = 0
-        while True:
-            now = self.clock.business()
-            until = position
-            while until < len(events) and events[until].time <= now:
-                until += 1
-            await self._send([*events[position:until], *self._due_reactions(now)])
-            position = until
+    async def run(self, show: Callable[[], None]) -> None:
+        """Send events and reactions until business time has stopped."""
+        while not await self.tick():
             show()
-            if now >= self.stop:
-                return
             await asyncio.sleep(_TICK_SECONDS)
+        show()
+
+    async def tick(self) -> bool:
+        """Send what has come due since the last tick; returns whether business time has reached its end."""
+        now = self.clock.business()
+        until = self._position
+        while until < len(self.events) and self.events[until].time <= now:
+            until += 1
+        await self._send([*self.events[self._position : until], *self._due_reactions(now)])
+        self._position = until
+        return now >= self.stop
 
     def _due_reactions(self, now: datetime) -> list[Event]:
         for entry in self.received.look():

@@ -43,16 +43,27 @@ def _key(event: Event) -> bytes:
 
 
 async def post(session: aiohttp.ClientSession, url: str, events: Sequence[Event]) -> None:
-    """Post a batch to /v1/events; waits and tries again on 429 and 503, as any client should."""
+    """Post a batch to /v1/events; waits and tries again on 429, 503 and a lost connection, as any client should."""
     body = orjson.dumps([event.model_dump(mode="json", exclude_none=True) for event in events])
     end = asyncio.get_running_loop().time() + _PATIENCE_SECONDS
     while asyncio.get_running_loop().time() < end:
+        pause = await _try(session, url, body)
+        if pause is None:
+            return
+        await asyncio.sleep(pause)
+    message = f"ingest took no events for {_PATIENCE_SECONDS} s"
+    raise NotAcceptedError(message)
+
+
+async def _try(session: aiohttp.ClientSession, url: str, body: bytes) -> float | None:
+    """Seconds to wait before the next try; None when Kafka has the events."""
+    try:
         async with session.post(url, data=body, headers={"Content-Type": _BATCH_TYPE}) as answer:
             if answer.status == 202:  # noqa: PLR2004  HTTP's own number
-                return
+                return None
             if answer.status not in (429, 503):
                 message = f"ingest answered {answer.status}: {await answer.text()}"
                 raise NotAcceptedError(message)
-            await asyncio.sleep(float(answer.headers.get("Retry-After", "1")))
-    message = f"ingest took no events for {_PATIENCE_SECONDS} s"
-    raise NotAcceptedError(message)
+            return float(answer.headers.get("Retry-After", "1"))
+    except aiohttp.ClientConnectionError:
+        return 1.0

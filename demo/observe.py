@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +38,6 @@ class Observer:
     database: asyncpg.Pool
     consumer: AIOKafkaConsumer
     admin: AIOKafkaAdminClient
-    dead_letters: int = field(default=0)
 
     async def lag(self) -> dict[str, int]:
         """Records that each service has still to read."""

@@ -74,14 +74,25 @@ class Stack:
 
     async def start_services(self, settings: Mapping[str, str]) -> None:
         """Start the five services and wait until each is ready."""
+        self.environment = {**self.environment, **settings}
         for name in SERVICES:
             self.ports[name] = _free_port()
-            own = {
-                "ORDERWAKE_HTTP_PORT": str(self.ports[name]),
-                "ORDERWAKE_DATA_DIR": str(self.folder / "data" / name),
-            }
-            await self._spawn(name, {**self.environment, **settings, **own}, "-m", "services.cli", name)
+            await self.start_service(name)
         await asyncio.gather(*(self._wait_ready(name) for name in SERVICES))
+
+    async def start_service(self, name: str) -> None:
+        """Start a service, or start it again where it was: same port, same data, same log."""
+        own = {
+            "ORDERWAKE_HTTP_PORT": str(self.ports[name]),
+            "ORDERWAKE_DATA_DIR": str(self.folder / "data" / name),
+        }
+        await self._spawn(name, {**self.environment, **own}, "-m", "services.cli", name)
+
+    async def kill(self, name: str) -> None:
+        """Kill a service with SIGKILL, as a crash would, and wait until it is gone."""
+        if self.processes[name].returncode is None:
+            self.processes[name].kill()
+            await self.processes[name].wait()
 
     async def _spawn(
         self, name: str, environment: Mapping[str, str], *arguments: str, read: bool = False

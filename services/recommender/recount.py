@@ -7,7 +7,15 @@ stages, but neither their deltas nor their watermarks.
 from collections.abc import Iterable
 
 from services.recommender.domain.affinity import Tally, bucket_key, load, split_bucket_key
-from services.recommender.domain.baskets import Bought, CameBack, bought, came_back, taught_by
+from services.recommender.domain.baskets import (
+    Bought,
+    CameBack,
+    bought,
+    came_back,
+    order_precedence,
+    return_precedence,
+    taught_by,
+)
 from shared.events import OrderRecorded, ReturnRecorded
 
 Counts = dict[bytes, Tally]
@@ -16,22 +24,21 @@ Counts = dict[bytes, Tally]
 def recount(events: Iterable[OrderRecorded | ReturnRecorded]) -> Counts:
     """Count by product and bucket (see `bucket_key`) from all records of orders and returns.
 
-    Records of one order, and of one return, come in the order of the log where their versions are equal;
-    otherwise any order will do.
+    They may come in any order, and more than once.
     """
     orders: dict[tuple[str, str | None, str], Bought] = {}
     returns: dict[tuple[str, str | None, str], dict[str, CameBack]] = {}
     for event in events:
         key = (event.shopid, event.customerid, event.data.order_id)
         if isinstance(event, OrderRecorded):
-            known = orders.get(key)
-            if known is None or event.data.version > known["version"]:
-                orders[key] = bought(event.data)
+            order, known = bought(event.data), orders.get(key)
+            if known is None or order_precedence(order) > order_precedence(known):
+                orders[key] = order
         else:
             of_order = returns.setdefault(key, {})
-            former = of_order.get(event.data.return_id)
-            if former is None or event.data.version > former["version"]:
-                of_order[event.data.return_id] = came_back(event.data)
+            item, former = came_back(event.data), of_order.get(event.data.return_id)
+            if former is None or return_precedence(item) > return_precedence(former):
+                of_order[event.data.return_id] = item
     counts: Counts = {}
     for key, order in orders.items():
         _add(counts, key[0], order["bucket"], taught_by(order, returns.get(key, {})))

@@ -192,7 +192,7 @@ def _quantities(lines: tuple[Line, ...] | tuple[ReturnLine, ...]) -> dict[str, i
 def _merge_order(record: CustomerRecord, order: Order) -> None:
     known = record["orders"].get(order.order_id)
     new = bought(order)
-    if known is None or _order_precedence(new) > _order_precedence(known):
+    if known is None or order_precedence(new) > order_precedence(known):
         record["orders"][order.order_id] = new
 
 
@@ -200,16 +200,16 @@ def _merge_return(record: CustomerRecord, item: Return) -> None:
     of_order = record["returns"].setdefault(item.order_id, {})
     known = of_order.get(item.return_id)
     new = came_back(item)
-    if known is None or _return_precedence(new) > _return_precedence(known):
+    if known is None or return_precedence(new) > return_precedence(known):
         of_order[item.return_id] = new
 
 
-def _order_precedence(order: Bought) -> tuple[int, bool, int, list[tuple[str, int]]]:
+def order_precedence(order: Bought) -> tuple[int, bool, int, list[tuple[str, int]]]:
     """The higher version wins; of two with one version, the one that teaches less."""
     return order["version"], not order["teaches"], order["bucket"], sorted(order["products"].items())
 
 
-def _return_precedence(item: CameBack) -> tuple[int, bool, list[tuple[str, int]]]:
+def return_precedence(item: CameBack) -> tuple[int, bool, list[tuple[str, int]]]:
     """The higher version wins; of two with one version, the one that takes back."""
     return item["version"], item["takes_back"], sorted(item["products"].items())
 
