@@ -22,6 +22,7 @@ OnRecord = Callable[[Record, Event | None], None]
 
 _POLL_MS = 200
 _RETRY_SECONDS = 1.0
+_AT_ONCE = 50
 
 
 class Follower:
@@ -81,8 +82,10 @@ class Follower:
                 self._reached.set()
             fetched = await consumer.getmany(timeout_ms=_POLL_MS, max_records=5000)
             for tp, items in fetched.items():
-                for item in items:
+                for number, item in enumerate(items, start=1):
                     self._take(item)
+                    if number % _AT_ONCE == 0:
+                        await asyncio.sleep(0)
                 self._positions[tp] = items[-1].offset + 1
 
     def _take(self, item: Any) -> None:  # noqa: ANN401  aiokafka ships no types
