@@ -12,8 +12,13 @@ from shared.errors import OrderwakeError
 from shared.settings import load
 
 SERVICES = ("ingest", "recommender", "scheduler", "dispatcher", "reporting")
+PROCESSES = {
+    **{name: f"services.{name}.app" for name in SERVICES},
+    "recommendations": "services.recommender.serving.app",
+}
 _ROOT = Path(__file__).parent
 _COMMANDS = {
+    "affinity": ("services.recommender.commands_affinity", "affinity"),
     "report": ("services.reporting.commands", "report"),
     "why": ("services.reporting.commands", "why"),
     "ledger": ("services.dispatcher.commands", "ledger"),
@@ -44,23 +49,23 @@ def cli() -> None:
     \b
     Settings come from the environment: KAFKA_BOOTSTRAP_SERVERS, DATABASE_URL, ORDERWAKE_*.
     First time:  orderwake topics apply && orderwake migrate
-    Then:        orderwake ingest | recommender | scheduler | dispatcher | reporting
+    Then:        orderwake ingest | recommender | recommendations | scheduler | dispatcher | reporting
     """  # noqa: D301  \b is click's mark
 
 
-def _service_command(name: str) -> click.Command:
+def _service_command(name: str, module: str) -> click.Command:
     @click.command(
         name,
         help=f"Run the {name} service until SIGTERM.\n\nServes /metrics, /healthz and /readyz on ORDERWAKE_HTTP_PORT.",
     )
     def command() -> None:
-        import_module("shared.service").run(name, import_module(f"services.{name}.app").build)
+        import_module("shared.service").run(name, import_module(module).build)
 
     return command
 
 
-for _name in SERVICES:
-    cli.add_command(_service_command(_name))
+for _name, _module in PROCESSES.items():
+    cli.add_command(_service_command(_name, _module))
 
 
 @cli.group()

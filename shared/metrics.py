@@ -45,3 +45,13 @@ REPLAYS_IGNORED = Counter(
     "orderwake_replays_ignored_total", "Records at or below a watermark, counted already.", ["stage"]
 )
 COMPLEMENTS_PUBLISHED = Counter("orderwake_complements_published_total", "Complements records published.")
+RECOMMENDATIONS = Counter(
+    "orderwake_recommendations_total",
+    "Requests for recommendations answered: full, short (fewer than asked), or not_modified.",
+    ["result"],
+)
+RECOMMENDATION_SECONDS = Histogram(
+    "orderwake_recommendation_seconds",
+    "Time from a request for recommendations to its answer.",
+    buckets=(0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1),
+)

@@ -64,6 +64,13 @@ class Settings(BaseModel):
     recommender_top: Annotated[int, Field(ge=1, le=100)] = 10
     recommender_publish_seconds: Annotated[float, Field(gt=0)] = 1.0
     recommender_pairs_kept: Annotated[int, Field(ge=10)] = 200
+    recommendation_keys: Annotated[
+        str, Field(description="publishable keys as shop:key,shop:key; empty: none needed, on loopback only")
+    ] = ""
+    recommendation_origins: Annotated[
+        str,
+        Field(description="comma-separated origins whose pages may ask, e.g. https://shop.example; *: any"),
+    ] = ""
 
     journeys_dir: Path = Path("journeys")
     stale_after_seconds: Annotated[float, Field(gt=0)] = 5.0

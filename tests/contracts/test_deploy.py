@@ -11,7 +11,7 @@ import pytest
 import yaml
 from pydantic import SecretStr
 
-from services.cli import SERVICES, cli
+from services.cli import PROCESSES, cli
 from shared.service import DRAIN_SECONDS
 from shared.settings import Settings, load
 
@@ -72,14 +72,14 @@ def test_each_file_is_yaml_and_says_something(path: Path) -> None:
 
 
 def test_every_service_is_deployed_reachable_and_scraped() -> None:
-    assert [container(document)["args"] for document in DEPLOYMENTS] == [[name] for name in SERVICES]
+    assert [container(document)["args"] for document in DEPLOYMENTS] == [[name] for name in PROCESSES]
     selectors = [document["spec"]["selector"] for document in documents(BASE / "services.yaml")]
     assert selectors == [document["spec"]["template"]["metadata"]["labels"] for document in DEPLOYMENTS]
-    assert {name: COMPOSE["services"][name]["command"] for name in SERVICES} == {
-        name: [name] for name in SERVICES
+    assert {name: COMPOSE["services"][name]["command"] for name in PROCESSES} == {
+        name: [name] for name in PROCESSES
     }
     (job,) = one(ROOT / "deploy" / "prometheus" / "prometheus.yml")["scrape_configs"]
-    assert [target["targets"] for target in job["static_configs"]] == [[f"{name}:8080"] for name in SERVICES]
+    assert [target["targets"] for target in job["static_configs"]] == [[f"{name}:8080"] for name in PROCESSES]
 
 
 def test_topics_and_migrations_are_jobs_with_verbs_that_the_cli_has() -> None:
@@ -89,7 +89,7 @@ def test_topics_and_migrations_are_jobs_with_verbs_that_the_cli_has() -> None:
     topics = cli.commands["topics"]
     assert isinstance(topics, click.Group)
     assert {"apply"} <= topics.commands.keys()
-    assert {"migrate", *SERVICES} <= cli.commands.keys()
+    assert {"migrate", *PROCESSES} <= cli.commands.keys()
 
 
 def test_the_patches_meet_the_containers_that_they_are_for() -> None:
@@ -161,7 +161,7 @@ def test_one_image_with_one_tag_is_used_everywhere() -> None:
     assert {container(document)["image"] for document in (*DEPLOYMENTS, *JOBS)} == {"orderwake"}
     ours = [service["image"] for service in COMPOSE["services"].values() if "build" in service]
     assert set(ours) == {f"orderwake:{version}"}
-    assert len(ours) == len(SERVICES) + len(JOBS)
+    assert len(ours) == len(PROCESSES) + len(JOBS)
     assert not [service["image"] for service in COMPOSE["services"].values() if ":" not in service["image"]]
     assert "latest" not in DOCKERFILE
 

@@ -1,0 +1,25 @@
+"""Composition root of the recommendation API."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from services.recommender.serving.api import Api
+from services.recommender.serving.keys import keys_for
+from services.recommender.serving.shelves import Shelves
+from shared.clock import Clock
+from shared.service import Running
+from shared.settings import Settings
+
+
+@asynccontextmanager
+async def build(settings: Settings, clock: Clock) -> AsyncIterator[Running]:
+    """Put the API together. Raises SettingsError on keys that cannot be read or are missing where they are needed."""
+    keys = keys_for(settings)
+    shelves = Shelves(settings)
+    origins = frozenset(filter(None, map(str.strip, settings.recommendation_origins.split(","))))
+    api = Api(shelves, keys, origins, clock)
+    yield Running(
+        loops=(shelves.follower.run, shelves.refresh),
+        ready=lambda: {"caught_up": shelves.follower.caught_up},
+        routes=api.routes(),
+    )
