@@ -10,10 +10,10 @@ READY := $(VENV)/.ready
 ARGS ?=
 LOCK := uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url
 
-.PHONY: help setup demo test check format contracts bench-driver deploy-check lock clean bench-driver
+.PHONY: help setup demo test check format contracts bench-driver bench-recommendations deploy-check lock clean bench-driver
 
 help: ## List the commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-22s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo '  Options of a command: make demo ARGS="--orders 3000 --speed 3600 --summary summary.json"'
 
 $(READY): requirements/all.txt pyproject.toml
@@ -34,6 +34,9 @@ test: $(READY) ## All tests: properties, unit, contracts, integration, crash, en
 
 bench-driver: $(READY) ## The batch driver against stock Faust, in orders a second
 	@$(BIN)/python -m bench.faust_driver $(ARGS)
+
+bench-recommendations: $(READY) ## The recommendation API at 1,000 requests a second: latency and rate
+	@$(BIN)/python -m bench.recommendations $(ARGS)
 
 check: $(READY) ## Lint, types and the import rules
 	@$(BIN)/ruff check .
