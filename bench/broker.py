@@ -1,0 +1,94 @@
+"""What benchmarks ask of a broker: topics, logs, and whether a group is done with them for good."""
+
+from collections.abc import Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+
+from shared.kafka.faust import Output
+from shared.kafka.faust.producer import BatchProducer
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+PARTITIONS = 6
+_CHUNK = 20_000
+
+
+@dataclass(frozen=True)
+class Broker:
+    """Clients of one broker, started."""
+
+    bootstrap: str
+    admin: AIOKafkaAdminClient
+    consumer: AIOKafkaConsumer
+
+    async def create(self, *names: str) -> None:
+        """Create topics of equal partition counts."""
+        await self.admin.create_topics([NewTopic(name, PARTITIONS, 1) for name in names])
+
+    async def fill(self, topic: str, rows: Sequence[tuple[bytes, bytes]]) -> None:
+        """Write records; the broker has them on return."""
+        producer = BatchProducer(self.bootstrap)
+        await producer.start()
+        try:
+            for start in range(0, len(rows), _CHUNK):
+                chunk = rows[start : start + _CHUNK]
+                await producer.publish(Output(topic, key, value) for key, value in chunk)
+        finally:
+            await producer.stop()
+
+    async def done(self, group: str, topics: Sequence[str]) -> bool:
+        """Whether the group's committed offsets are the ends of all partitions.
+
+        Offsets first, then ends: a topic that the group itself fills is whole once its source is committed.
+        """
+        committed = await self.admin.list_consumer_group_offsets(group)
+        places = [TopicPartition(topic, number) for topic in topics for number in range(PARTITIONS)]
+        ends = await self.consumer.end_offsets(places)
+        return all(
+            (max(committed[place].offset, 0) if place in committed else 0) >= ends[place] for place in places
+        )
+
+    async def topics(self) -> set[str]:
+        """Names of all topics."""
+        return set(await self.admin.list_topics())
+
+    async def latest(self, topic: str) -> "Latest":
+        """Read a log whole: the last value of each key, and when the last record came."""
+        found = Latest({}, 0.0)
+        places = [TopicPartition(topic, number) for number in range(PARTITIONS)]
+        ends = await self.consumer.end_offsets(places)
+        self.consumer.assign(places)
+        await self.consumer.seek_to_beginning(*places)
+        while any([await self.consumer.position(place) < ends[place] for place in places]):
+            for records in (await self.consumer.getmany(timeout_ms=200)).values():
+                found.values.update((record.key, record.value) for record in records)
+                found.at = max(found.at, *(record.timestamp / 1000 for record in records))
+        self.consumer.unsubscribe()
+        return found
+
+
+@dataclass
+class Latest:
+    """The last value of each key; `at` is the broker's time of the last record, in seconds since 1970."""
+
+    values: dict[bytes, bytes | None]
+    at: float
+
+
+@asynccontextmanager
+async def connect(bootstrap: str) -> "AsyncIterator[Broker]":
+    """Give a broker's clients."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, enable_auto_commit=False)
+    await admin.start()
+    await consumer.start()
+    try:
+        yield Broker(bootstrap, admin, consumer)
+    finally:
+        await consumer.stop()
+        await admin.close()

@@ -1,0 +1,89 @@
+"""Our worker: python -m bench.worker_ours BOOTSTRAP TOPIC GROUP FOLDER JOB.
+
+JOB `driver` counts orders by customer. `pairs` is the recommender's stream worker, guard and publisher included; its
+topics and group are the declared ones. It leaves out the ranker, which is a role of its own and runs after this.
+"""
+
+import asyncio
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import orjson
+import uvloop
+
+from services.recommender import agents
+from services.recommender.lag import Lag
+from services.recommender.publisher import Publisher
+from shared import log
+from shared.clock import SystemClock
+from shared.kafka.faust import BatchApp, Output, Tables, batch_agent, make_app, run
+from shared.kafka.records import Admitted, Record
+from shared.settings import Settings
+from shared.topics import RECOMMENDER_APP, RECOMMENDER_TABLES, Key, Topic
+
+BATCH = 2000
+_BUSY_RECORDS = 2000
+_CLOCK = SystemClock()
+
+
+def counting(settings: Settings, topic: str, group: str) -> BatchApp:
+    """One table write per order: records are decoded, not guarded, as in the peers' workers."""
+    app = make_app(settings, group, "bench", tables=("counts",))
+
+    async def admit(records: Sequence[Record]) -> list[Admitted]:
+        return [Admitted(record, None) for record in records]
+
+    @batch_agent(app, Topic(topic, Key.ANY, (), (), ()), tables=("counts",), admit=admit)
+    async def count(batch: Sequence[Admitted], tables: Tables) -> list[Output]:
+        counts = tables["counts"]
+        known = counts.get_many({one.record.key or b"" for one in batch})
+        for one in batch:
+            orjson.loads(one.record.value or b"")
+            key = one.record.key or b""
+            known[key] = b"%d" % (int(known.get(key, b"0")) + 1)
+        counts.set_many(known)
+        return []
+
+    del count
+    return app
+
+
+async def work(app: BatchApp, beside: Publisher | None, lag: Lag) -> None:
+    """Run until SIGTERM; say when the tables are there and records can come."""
+    stopping = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopping.set)
+
+    async def tell() -> None:
+        await app.driver.ready.wait()
+        sys.stdout.write(f"{_CLOCK.machine().timestamp()}\n")
+        sys.stdout.flush()
+
+    loops = [tell(), run(app, stopping), lag.run(stopping)]
+    if beside:
+        loops.append(beside.run(stopping))
+    await asyncio.gather(*loops)
+
+
+def main(bootstrap: str, topic: str, group: str, folder: str, job: str) -> None:
+    """Put the worker together and run it."""
+    log.configure("bench", "warning")
+    settings = Settings(kafka_bootstrap_servers=bootstrap, data_dir=Path(folder), batch_records=BATCH)
+
+    async def start() -> None:
+        if job == "driver":
+            app = counting(settings, topic, group)
+            await work(app, None, Lag(app, settings))
+            return
+        app = make_app(settings, RECOMMENDER_APP, "recommender", tables=RECOMMENDER_TABLES)
+        lag = Lag(app, settings)
+        publisher = Publisher(app, settings, _CLOCK, lambda: sum(lag.by_topic.values()) > _BUSY_RECORDS)
+        agents.register(app, publisher)
+        await work(app, publisher, lag)
+
+    uvloop.run(start())
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
