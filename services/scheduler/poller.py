@@ -11,13 +11,13 @@ import structlog
 
 from services.scheduler import intake, store
 from services.scheduler.deciding import Decider, Settled
-from services.scheduler.freshness import Fresh, fresh_partitions
 from services.scheduler.store import Locked
 from services.scheduler.views import Paused
 from shared import metrics
 from shared.clock import Clock
 from shared.faults import PASSING
 from shared.kafka import outbox
+from shared.kafka.freshness import Fresh, fresh_partitions
 from shared.settings import Settings
 
 log = structlog.get_logger()

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from services.scheduler.freshness import Position
 from services.scheduler.views import Paused
 from shared.db import load_queries
+from shared.kafka.freshness import Position
 
 queries = load_queries(Path(__file__).with_name("queries.sql"))
 

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from services.scheduler.freshness import Position, fresh_partitions
+from shared.kafka.freshness import Position, fresh_partitions
 from tests.support.samples import START as NOW
 
 TOPICS = ["orders", "returns"]
