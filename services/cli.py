@@ -22,6 +22,7 @@ _COMMANDS = {
     "report": ("services.reporting.commands", "report"),
     "why": ("services.reporting.commands", "why"),
     "ledger": ("services.dispatcher.commands", "ledger"),
+    "recommend": ("services.recommender.commands", "recommend"),
 }
 
 

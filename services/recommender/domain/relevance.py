@@ -1,0 +1,149 @@
+"""What goes with a basket, and what a customer buys next for the first time, by relevance alone.
+
+One configuration for all shops, chosen on the tuning parts of Online Retail and Complete Journey (bench/relevance.py):
+
+- a basket of several products: weights of a ridge solve on faded basket counts, less for what everybody takes;
+- one product: the share of its buyers who take the other, shrunk, over a power of the other's popularity (see
+  `ranking.py`), raised for what sells more of late than it used to;
+- a customer's next: weights of a ridge solve on customers' purchases, fresh ownership counting more; plus "after A,
+  B"; plus what other returning customers have just begun to buy. Each part is measured by its own top.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from services.recommender.domain.cooccurrence import (
+    FOLLOWS_HALF_LIFE,
+    RECENT_HALF_LIFE,
+    TOGETHER_HALF_LIFE,
+    Counts,
+    Floats,
+    Slots,
+)
+from services.recommender.domain.ridge import explain
+
+BASKET_PENALTY = 30.0
+CUSTOMER_PENALTY = 150.0
+DAMPING = 20.0
+BASKET_ALPHA = 0.15
+SINGLE_ALPHA = 0.2
+SINGLE_DAMPING = 50.0
+TREND_POWER = 0.3
+TREND_PRIOR = 10.0
+OWNED_HALF_LIFE = 60.0
+FOLLOWS_PRIOR = 5.0
+OWNERS_PART = 2.0
+NEWLY_PART = 0.8
+TOP_OF_A_PART = 20
+HINT = 1e-6
+
+Scores = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Weights:
+    """What the counters said at one moment, solved: basket and customer weights, both [n, n], row speaks for column."""
+
+    basket: Floats
+    customer: Floats
+
+
+@dataclass(frozen=True)
+class Because:
+    """What spoke most for a product: another product and how many held both, or nothing (None) but its popularity."""
+
+    kind: str
+    other: int | None
+    support: int
+
+
+def solve(counts: Counts, day: float, *, customers: bool = True) -> Weights:
+    """Solve both models on the counters as they stand on `day`; without `customers` the second is empty (n = 0)."""
+    faded = counts.together / np.float32(counts.growth(day, TOGETHER_HALF_LIFE))
+    basket = explain(faded, BASKET_PENALTY) / ((np.diag(faded) + DAMPING) ** BASKET_ALPHA)
+    customer = explain(counts.owners, CUSTOMER_PENALTY) if customers else np.zeros((0, 0), np.float32)
+    return Weights(basket.astype(np.float32), customer)
+
+
+def score_complement(counts: Counts, weights: Weights, basket: Sequence[int], day: float) -> Scores:
+    """Score every slot [n] as one more product of a basket: higher is better, zero says nothing speaks for it."""
+    if len(basket) == 1:
+        return _single(counts, basket[0], day)
+    return np.asarray(weights.basket[list(basket)].sum(axis=0), np.float64)
+
+
+def _single(counts: Counts, slot: int, day: float) -> Scores:
+    fade = counts.growth(day, TOGETHER_HALF_LIFE)
+    bought = np.diag(counts.together) / fade
+    share = counts.together[slot] / fade / (bought[slot] + DAMPING)
+    usual = np.diag(counts.baskets) * (RECENT_HALF_LIFE / np.log(2) / max(counts.age(day), 1.0))
+    trend = ((counts.recent(day) + TREND_PRIOR) / (usual + TREND_PRIOR)) ** TREND_POWER
+    scores: Scores = share * trend / (bought + SINGLE_DAMPING) ** SINGLE_ALPHA
+    return scores
+
+
+def score_next(
+    counts: Counts, weights: Weights, customer: str | None, basket: Iterable[int], day: float
+) -> Scores:
+    """Score every slot [n] as the next product that is new to the customer. A basket counts as bought just now."""
+    owned = {**counts.owned_by(customer), **dict.fromkeys(basket, day)}
+    scores = NEWLY_PART * _by_its_top(counts.newly(day))
+    if not owned:
+        return scores
+    slots = np.fromiter(owned, np.intp, len(owned))
+    freshness = np.exp2((np.fromiter(owned.values(), float, len(owned)) - day) / OWNED_HALF_LIFE)
+    scores = scores + OWNERS_PART * _by_its_top(freshness @ weights.customer[slots])
+    return scores + _by_its_top(_follow(counts, slots, freshness, day))
+
+
+def _follow(counts: Counts, slots: Slots, freshness: Scores, day: float) -> Scores:
+    prior = FOLLOWS_PRIOR * counts.growth(day, FOLLOWS_HALF_LIFE)
+    return np.asarray((freshness / (counts.exposure[slots] + prior)) @ counts.follows[slots], np.float64)
+
+
+def _by_its_top(part: Scores) -> Scores:
+    top = np.sort(part)[-TOP_OF_A_PART:].mean() if len(part) else 0.0
+    return part / top if top > 0 else np.zeros(len(part))
+
+
+def hint(counts: Counts, day: float) -> Scores:
+    """Popularity, so small that it only decides where nothing else speaks: for what ties and for empty baskets."""
+    total = np.diag(counts.baskets).astype(float)
+    return HINT * (counts.recent(day) + total / (1.0 + counts.age(day))) / max(counts.orders, 1)
+
+
+def best(scores: Scores, k: int, excluded: Sequence[int]) -> list[int]:
+    """Return the `k` best slots, best first, without those excluded; of equals the lower slot is first."""
+    open_ = scores.copy()
+    open_[list(excluded)] = -np.inf
+    k = min(k, len(open_) - len(set(excluded)))
+    if k <= 0:
+        return []
+    edge = np.partition(open_, len(open_) - k)[len(open_) - k]
+    among = np.flatnonzero(open_ >= edge)
+    order = among[np.argsort(-open_[among], kind="stable")]
+    return [int(slot) for slot in order[:k]]
+
+
+def why_complement(counts: Counts, weights: Weights, basket: Sequence[int], slot: int) -> Because:
+    """Say which product of the basket spoke most for `slot`, and how many baskets held the two."""
+    bought = int(counts.baskets[slot, slot])
+    if not basket:
+        return Because("popular", None, bought)
+    speaks = counts.baskets[basket, slot] if len(basket) == 1 else weights.basket[list(basket), slot]
+    other = basket[int(np.argmax(speaks))]
+    support = int(counts.baskets[other, slot])
+    return Because("pair", other, support) if support else Because("popular", None, bought)
+
+
+def why_next(counts: Counts, weights: Weights, owned: Sequence[int], slot: int) -> Because:
+    """Say which product owned spoke most for `slot`, and how many customers bought the two."""
+    bought = int(counts.baskets[slot, slot])
+    if not owned:
+        return Because("popular", None, bought)
+    other = owned[int(np.argmax(weights.customer[list(owned), slot]))]
+    support = int(counts.owners[other, slot])
+    return Because("owners", other, support) if support else Because("popular", None, bought)

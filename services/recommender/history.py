@@ -1,0 +1,107 @@
+"""Reads a shop's past from Parquet files: orders, returns, catalogue."""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from services.recommender.domain.learner import Purchase
+from services.recommender.offline import CameBack, Product, Shop
+from services.recommender.queries import RecommendError, day_of
+
+ORDER_COLUMNS = ("order_id", "customer", "ts", "item", "qty", "price")
+RETURN_COLUMNS = ("customer", "ts", "item", "qty")
+Row = dict[str, Any]
+
+
+def read(orders: Path, returns: Path | None = None, catalogue: Path | None = None) -> dict[str | None, Shop]:
+    """Shops by name; by None where the orders have no column `shop`.
+
+    An order's moment is that of its first line. Times without a zone are UTC. Lines of no positive quantity are left out;
+    so are returns of guests. Raises RecommendError: a file that is no Parquet, a missing column, a line that lacks a value.
+    """
+    shops: dict[str | None, Shop] = defaultdict(Shop)
+    _read_orders(orders, shops)
+    for row in _rows(returns, RETURN_COLUMNS) if returns else ():
+        if row["customer"] is not None:
+            item = CameBack(
+                _day(row, returns), str(row["customer"]), str(row["item"]), abs(float(row["qty"]))
+            )
+            shops[_shop_of(row)].returns.append(item)
+    for row in _rows(catalogue, ("item",)) if catalogue else ():
+        for name, shop in shops.items():
+            if "shop" not in row or row["shop"] == name:
+                shop.products[str(row["item"])] = Product(
+                    row.get("category"), _number(row.get("price")), _number(row.get("stock"))
+                )
+    for shop in shops.values():
+        shop.orders.sort(key=lambda purchase: (purchase.day, purchase.order_id))
+        shop.returns.sort(key=lambda item: (item.day, item.customer, item.product))
+        for sales in shop.prices.values():
+            sales.sort()
+    return dict(shops)
+
+
+def _read_orders(path: Path, shops: dict[str | None, Shop]) -> None:
+    purchases: dict[tuple[str | None, str], Purchase] = {}
+    for row in _rows(path, ORDER_COLUMNS):
+        if row["qty"] is None or row["qty"] <= 0 or row["item"] is None:
+            continue
+        name, day, item = _shop_of(row), _day(row, path), str(row["item"])
+        shop, order_id = shops[name], str(row["order_id"])
+        purchase = purchases.get((name, order_id))
+        if purchase is None:
+            customer = None if row["customer"] is None else str(row["customer"])
+            purchase = purchases[name, order_id] = Purchase(order_id, customer, day, {})
+            shop.orders.append(purchase)
+        purchase.day = min(purchase.day, day)
+        purchase.quantities[item] = purchase.quantities.get(item, 0.0) + float(row["qty"])
+        if row["price"] is not None:
+            shop.prices.setdefault(item, []).append((day, float(row["price"])))
+        if row.get("category") is not None:
+            shop.products.setdefault(item, Product(category=str(row["category"])))
+
+
+def _shop_of(row: Row) -> str | None:
+    return None if row.get("shop") is None else str(row["shop"])
+
+
+def _number(value: Any) -> float | None:  # noqa: ANN401  whatever number a column holds
+    return None if value is None else float(value)
+
+
+def _day(row: Row, path: Path | None) -> float:
+    if not isinstance(row["ts"], datetime):
+        message = f"{path}: ts must be a timestamp in every line, found {row['ts']!r}"
+        raise RecommendError(message)
+    return day_of(row["ts"])
+
+
+def _rows(path: Path, needed: tuple[str, ...]) -> Iterator[Row]:
+    table = _reader()(path)
+    missing = [name for name in needed if name not in table.column_names]
+    if missing:
+        message = f"{path}: no column {', '.join(missing)} (needed: {', '.join(needed)})"
+        raise RecommendError(message)
+    for batch in table.to_batches(max_chunksize=20_000):
+        yield from batch.to_pylist()
+
+
+def _reader() -> Callable[[Path], Any]:
+    try:
+        import pyarrow as pa  # noqa: PLC0415  an extra: said plainly when it is missing
+        import pyarrow.parquet as pq  # noqa: PLC0415  as above
+    except ImportError:
+        message = "reading Parquet needs pyarrow: pip install 'orderwake[demo]'"
+        raise RecommendError(message) from None
+
+    def read_table(path: Path) -> Any:  # noqa: ANN401  pyarrow ships no types
+        try:
+            return pq.read_table(path)
+        except (pa.ArrowInvalid, OSError) as error:
+            reason = str(error).splitlines()[0]
+            message = f"{path}: cannot be read as Parquet: {reason}"
+            raise RecommendError(message) from None
+
+    return read_table
