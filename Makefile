@@ -11,7 +11,7 @@ PEERS := $(VENV)/peers
 ARGS ?=
 LOCK := uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url
 
-.PHONY: help setup demo test check format contracts bench-driver bench-recommender bench-recommendations deploy-check lock clean bench-driver
+.PHONY: help setup demo test check format contracts bench-driver bench-recommender bench-recommendations bench-relevance deploy-check lock clean
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-22s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
