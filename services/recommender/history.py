@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from datetime import datetime
+from math import isnan
 from pathlib import Path
 from typing import Any
 
@@ -18,22 +19,22 @@ Row = dict[str, Any]
 def read(orders: Path, returns: Path | None = None, catalogue: Path | None = None) -> dict[str | None, Shop]:
     """Shops by name; by None where the orders have no column `shop`.
 
-    An order's moment is that of its first line. Times without a zone are UTC. Lines of no positive quantity are left out;
-    so are returns of guests. Raises RecommendError: a file that is no Parquet, a missing column, a line that lacks a value.
+    An order's moment is that of its last line. Times without a zone are UTC. Lines of no positive quantity are left out;
+    so are returns of guests. Ids that came as whole floats (7.0, as some tools write a column with gaps) are read as 7.
+    Raises RecommendError: a file that is no Parquet, a missing column, a line that lacks a value.
     """
     shops: dict[str | None, Shop] = defaultdict(Shop)
     _read_orders(orders, shops)
     for row in _rows(returns, RETURN_COLUMNS) if returns else ():
-        if row["customer"] is not None:
-            item = CameBack(
-                _day(row, returns), str(row["customer"]), str(row["item"]), abs(float(row["qty"]))
-            )
-            shops[_shop_of(row)].returns.append(item)
+        customer, quantity = _text(row["customer"]), _number(row["qty"])
+        if customer is not None and quantity:
+            item = CameBack(_day(row, returns), customer, str(_text(row["item"])), abs(quantity))
+            shops[_text(row.get("shop"))].returns.append(item)
     for row in _rows(catalogue, ("item",)) if catalogue else ():
         for name, shop in shops.items():
-            if "shop" not in row or row["shop"] == name:
-                shop.products[str(row["item"])] = Product(
-                    row.get("category"), _number(row.get("price")), _number(row.get("stock"))
+            if "shop" not in row or _text(row["shop"]) == name:
+                shop.products[str(_text(row["item"]))] = Product(
+                    _text(row.get("category")), _number(row.get("price")), _number(row.get("stock"))
                 )
     for shop in shops.values():
         shop.orders.sort(key=lambda purchase: (purchase.day, purchase.order_id))
@@ -46,29 +47,34 @@ def read(orders: Path, returns: Path | None = None, catalogue: Path | None = Non
 def _read_orders(path: Path, shops: dict[str | None, Shop]) -> None:
     purchases: dict[tuple[str | None, str], Purchase] = {}
     for row in _rows(path, ORDER_COLUMNS):
-        if row["qty"] is None or row["qty"] <= 0 or row["item"] is None:
+        item, quantity = _text(row["item"]), _number(row["qty"])
+        if item is None or quantity is None or quantity <= 0:
             continue
-        name, day, item = _shop_of(row), _day(row, path), str(row["item"])
-        shop, order_id = shops[name], str(row["order_id"])
+        name, day, order_id = _text(row.get("shop")), _day(row, path), str(_text(row["order_id"]))
+        shop = shops[name]
         purchase = purchases.get((name, order_id))
         if purchase is None:
-            customer = None if row["customer"] is None else str(row["customer"])
-            purchase = purchases[name, order_id] = Purchase(order_id, customer, day, {})
+            purchase = purchases[name, order_id] = Purchase(order_id, _text(row["customer"]), day, {})
             shop.orders.append(purchase)
-        purchase.day = min(purchase.day, day)
-        purchase.quantities[item] = purchase.quantities.get(item, 0.0) + float(row["qty"])
-        if row["price"] is not None:
-            shop.prices.setdefault(item, []).append((day, float(row["price"])))
-        if row.get("category") is not None:
-            shop.products.setdefault(item, Product(category=str(row["category"])))
+        purchase.day = max(purchase.day, day)
+        purchase.quantities[item] = purchase.quantities.get(item, 0.0) + quantity
+        price, category = _number(row["price"]), _text(row.get("category"))
+        if price is not None:
+            shop.prices.setdefault(item, []).append((day, price))
+        if category is not None and (item not in shop.products or day < shop.products[item].since):
+            shop.products[item] = Product(category, since=day)
 
 
-def _shop_of(row: Row) -> str | None:
-    return None if row.get("shop") is None else str(row["shop"])
+def _text(value: Any) -> str | None:  # noqa: ANN401  whatever a column holds
+    if isinstance(value, float):
+        if isnan(value):
+            return None
+        value = int(value) if value.is_integer() else value
+    return None if value is None else str(value)
 
 
 def _number(value: Any) -> float | None:  # noqa: ANN401  whatever number a column holds
-    return None if value is None else float(value)
+    return None if value is None or isnan(value) else float(value)
 
 
 def _day(row: Row, path: Path | None) -> float:

@@ -6,6 +6,7 @@ weights are due at fixed counts of orders, and none that an answer needs is left
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from math import inf
 from typing import TypedDict
 
 import numpy as np
@@ -30,11 +31,12 @@ PROGRESS_STEP = 200
 
 @dataclass(frozen=True)
 class Product:
-    """What a catalogue says of a product; None is unknown."""
+    """What a catalogue says of a product; None is unknown. `since`: the day of the sale that told, if a sale did."""
 
     category: str | None = None
     price: float | None = None
     stock: float | None = None
+    since: float = -inf
 
 
 @dataclass(frozen=True)
@@ -148,7 +150,7 @@ def _rank(shop: Shop, learner: Learner, query: Query, k: int) -> list[Ranked]:
     excluded = {learner.slots[product] for product in given if product in learner.slots}
     excluded.update(_refused(shop, learner, query, day))
     found = best(scores, len(scores) if query.diverse else k, sorted(excluded))
-    found = (_diverse(shop, learner, found) if query.diverse else found)[:k]
+    found = (_diverse(shop, learner, found, day) if query.diverse else found)[:k]
     owned = [*basket, *(slot for slot in learner.counts.owned_by(query.customer) if slot not in basket)]
     return [
         Ranked(
@@ -163,12 +165,10 @@ def _rank(shop: Shop, learner: Learner, query: Query, k: int) -> list[Ranked]:
 def _fallback(shop: Shop, learner: Learner, query: Query, day: float) -> Scores:
     """Popularity, more for the categories of the basket: it decides where nothing else speaks."""
     scores = hint(learner.counts, day)
-    wanted = {shop.products[product].category for product in query.basket if product in shop.products} - {
-        None
-    }
+    wanted = {_category(shop, product, day) for product in query.basket} - {None}
     if not wanted:
         return scores
-    alike = [_category(shop, product) in wanted for product in learner.products]
+    alike = [_category(shop, product, day) in wanted for product in learner.products]
     return np.where(alike, SAME_CATEGORY * scores, scores)
 
 
@@ -191,17 +191,17 @@ def _price(shop: Shop, product: str, day: float) -> float | None:
     return sold[-1] if sold else known.price if known else None
 
 
-def _category(shop: Shop, product: str) -> str | None:
+def _category(shop: Shop, product: str, day: float) -> str | None:
     known = shop.products.get(product)
-    return known.category if known else None
+    return known.category if known and known.since < day else None
 
 
-def _diverse(shop: Shop, learner: Learner, slots: Sequence[int]) -> list[int]:
+def _diverse(shop: Shop, learner: Learner, slots: Sequence[int], day: float) -> list[int]:
     """First the best of each category, then the second of each, and so on; an unknown category is its own."""
     seen: dict[str | int, int] = {}
     rounds = []
     for slot in slots:
-        category = _category(shop, learner.products[slot]) or slot
+        category = _category(shop, learner.products[slot], day) or slot
         rounds.append(seen.get(category, 0))
         seen[category] = rounds[-1] + 1
     return [slot for _, slot in sorted(zip(rounds, slots, strict=True), key=lambda item: item[0])]

@@ -148,6 +148,26 @@ def test_shops_in_one_file_learn_apart(tmp_path: Path) -> None:
     assert products(home) == ["mat"]
 
 
+def test_ids_written_as_floats_and_lines_with_gaps_are_read_for_what_they_mean(tmp_path: Path) -> None:
+    rows = [{**line(str(number), None, number, f"p{number % 3}"), "customer": 7.0} for number in range(2)]
+    rows.append({**line("2", None, 2, "p2"), "customer": float("nan")})
+    rows.append({**line("3", None, 3, "p9"), "customer": 7.0, "qty": float("nan")})
+    found = answers(run(tmp_path, rows, [{**NEXT, "customer": 7, "basket": []}]))
+    assert products(found[0]) == ["p2"]
+
+
+def test_categories_come_with_the_orders_too(tmp_path: Path) -> None:
+    kinds = {"mat": "floor", "rug": "floor"}
+    names = ["mat", "rug", *FILLERS]
+    rows = [
+        {**line(f"{name}{number}", None, number, name), "category": kinds.get(name, "rest")}
+        for number in range(8)
+        for name in names
+    ]
+    mats = answers(run(tmp_path, rows, [{**COMPLEMENT, "basket": ["mat"]}]))
+    assert products(mats[0])[0] == "rug"
+
+
 @pytest.mark.parametrize(
     ("query", "says"),
     [
