@@ -101,7 +101,7 @@ class Observer:
         services: tuple[str, ...],
         seconds: float,
         also: Callable[[], Awaitable[dict[str, int]]] | None = None,
-        looks: int = 2,
+        looks: int = 3,
         look_seconds: float = _LOOK_SECONDS,
     ) -> None:
         """Return when these services have read everything, `looks` times in a row, and `also` has nothing open.

@@ -8,6 +8,7 @@ OrderwakeError
 ├── EventError               a record cannot be accepted: becomes a dead letter or a 4xx
 ├── RetryLater               the work failed for a reason that passes; do it again
 ├── StalePartition           another worker owns the partition now; drop the batch
+├── ProducerLost             a producer that can never publish again; the process must start anew
 └── TooManyDeadLetters       so much is refused that the fault is ours; stop the service
 """
 
@@ -73,6 +74,10 @@ class RetryLater(OrderwakeError):  # noqa: N818  it is an instruction more than 
 
 class StalePartition(OrderwakeError):  # noqa: N818  it names the state found
     """Another worker has taken the partition. The batch was rolled back and must be dropped."""
+
+
+class ProducerLost(OrderwakeError):  # noqa: N818  it names the state found
+    """A producer lost its sequence or its sender and can never publish again. The process must start anew."""
 
 
 class TooManyDeadLetters(OrderwakeError):  # noqa: N818  it names the state found

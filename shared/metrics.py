@@ -14,6 +14,9 @@ EVENTS_PARKED = Gauge("orderwake_events_parked", "Events that wait for their ord
 DEAD_LETTERS = Counter(
     "orderwake_dead_letters_total", "Records refused, by topic and reason.", ["topic", "reason"]
 )
+RECORDS_LOST = Counter(
+    "orderwake_records_lost_total", "Records that retention removed before they were read.", ["topic"]
+)
 CONSUMER_LAG = Gauge(
     "orderwake_consumer_lag_records", "Records between position and log end.", ["topic", "partition"]
 )

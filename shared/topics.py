@@ -3,7 +3,7 @@
 `orderwake topics apply` creates them; nothing else in the code spells a topic's name.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 
 from shared import events
@@ -242,7 +242,6 @@ class FaustTopic:
 
     name: str
     compacted: bool = False
-    config: dict[str, str] = field(default_factory=dict)
 
 
 def changelog_name(app_id: str, table: str) -> str:

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from shared.events.envelope import Amount, Currency, Data, Event, Identifier, Moment
+from shared.events.envelope import Amount, Currency, Data, Event, Identifier, Moment, Text
 
 
 class Product(Data):
@@ -10,15 +10,15 @@ class Product(Data):
 
     product_id: Identifier
     updated_at: Moment
-    name: str
-    category: str | None = None
-    brand: str | None = None
+    name: Text
+    category: Text | None = None
+    brand: Text | None = None
     price: Amount | None = None
     currency: Currency | None = None
     in_stock: bool = True
     consumable: bool = False
-    url: str | None = None
-    image_url: str | None = None
+    url: Text | None = None
+    image_url: Text | None = None
 
 
 class ProductRecorded(Event):

@@ -3,18 +3,18 @@
 from typing import Literal
 
 from shared.events.customers import Channel
-from shared.events.envelope import Data, Event, Moment
+from shared.events.envelope import Data, Event, Moment, Text
 
 
 class Control(Data):
     """Pause or resume sending, for a shop (the envelope's `shopid`), one of its journeys, or a channel."""
 
     action: Literal["pause", "resume"]
-    journey: str | None = None
+    journey: Text | None = None
     channel: Channel | None = None
     set_at: Moment
-    set_by: str
-    why: str
+    set_by: Text
+    why: Text
 
 
 class ControlSet(Event):

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from shared.events.envelope import Amount, Currency, Data, Event, Identifier, Moment
+from shared.events.envelope import Amount, Currency, Data, Event, Identifier, Moment, Text, Version
 
 
 class Channel(StrEnum):
@@ -20,7 +20,7 @@ class Consent(Data):
 
     granted: bool
     changed_at: Moment
-    source: str = "unstated"
+    source: Text = "unstated"
 
 
 class Customer(Data):
@@ -30,14 +30,14 @@ class Customer(Data):
     `time_zone` is an IANA name; `country` and `region` are ISO 3166 codes.
     """
 
-    version: Annotated[int, Field(ge=1)]
-    email: str | None = None
+    version: Version
+    email: Text | None = None
     phone: Annotated[str, Field(pattern=r"^\+[1-9]\d{6,14}$")] | None = None
-    first_name: str | None = None
-    locale: str = "en-US"
-    time_zone: str | None = None
-    country: str | None = None
-    region: str | None = None
+    first_name: Text | None = None
+    locale: Text = "en-US"
+    time_zone: Text | None = None
+    country: Text | None = None
+    region: Text | None = None
     consent: dict[Channel, Consent] = {}  # noqa: RUF012  pydantic copies defaults
     staff: bool = False
     guest: bool = False
@@ -94,11 +94,11 @@ class Engagement(Data):
     kind: EngagementKind
     channel: Channel
     occurred_at: Moment
-    message_id: str | None = None
-    answer: str | None = None
-    reason: str | None = None
-    provider: str | None = None
-    provider_reference: str | None = None
+    message_id: Text | None = None
+    answer: Text | None = None
+    reason: Text | None = None
+    provider: Text | None = None
+    provider_reference: Text | None = None
 
 
 class EngagementRecorded(Event):

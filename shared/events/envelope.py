@@ -29,7 +29,11 @@ def _exact_id(value: object) -> object:
 
 
 def _utc(value: datetime) -> datetime:
-    return value.astimezone(UTC)
+    try:
+        return value.astimezone(UTC)
+    except OverflowError:
+        message = "a time between the years 1 and 9999, in UTC too"
+        raise ValueError(message) from None
 
 
 Identifier = Annotated[
@@ -37,6 +41,10 @@ Identifier = Annotated[
     StringConstraints(min_length=1, max_length=200, pattern=r"^[^|\x00-\x1f]+$"),
     BeforeValidator(_exact_id),
 ]
+Text = Annotated[str, StringConstraints(max_length=2000, pattern=r"^[^\x00]*$")]
+"""Any text but NUL, which PostgreSQL cannot keep."""
+Version = Annotated[int, Field(ge=1, le=2**63 - 1)]
+"""Rises with every change; fits a PostgreSQL bigint, so milliseconds since 1970 do for one."""
 ShopIdentifier = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
 Currency = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
 Amount = Annotated[Decimal, Field(ge=0, max_digits=18, decimal_places=6, allow_inf_nan=False)]
@@ -53,16 +61,16 @@ class Event(Data):
     """A CloudEvent. Subclasses fix `type` and `data`."""
 
     specversion: Literal["1.0"] = "1.0"
-    id: Annotated[str, StringConstraints(min_length=1, max_length=200)]
-    source: Annotated[str, StringConstraints(min_length=1, max_length=500)]
+    id: Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00]+$")]
+    source: Annotated[str, StringConstraints(min_length=1, max_length=500, pattern=r"^[^\x00]+$")]
     type: str
     time: Moment
-    subject: str | None = None
+    subject: Text | None = None
     datacontenttype: Literal["application/json"] = "application/json"
     shopid: ShopIdentifier
     customerid: Identifier | None = None
     recordedat: Moment | None = None
-    correlationid: str | None = None
+    correlationid: Text | None = None
     data: Any
 
     @classmethod

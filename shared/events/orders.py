@@ -8,7 +8,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from shared.events.envelope import Amount, Currency, Data, Event, Identifier, Moment
+from shared.events.envelope import Amount, Currency, Data, Event, Identifier, Moment, Text, Version
 
 
 class OrderStatus(StrEnum):
@@ -26,7 +26,7 @@ class Line(Data):
     quantity: Annotated[int, Field(ge=1, le=100_000)]
     unit_price: Amount
     currency: Currency | None = None
-    category: str | None = None
+    category: Text | None = None
 
 
 def _one_or_more(lines: tuple[Line, ...]) -> tuple[Line, ...]:
@@ -44,7 +44,7 @@ class Order(Data):
     """
 
     order_id: Identifier
-    version: Annotated[int, Field(ge=1)] = 1
+    version: Version = 1
     placed_at: Moment
     status: OrderStatus = OrderStatus.PLACED
     status_at: Moment | None = None
@@ -53,8 +53,8 @@ class Order(Data):
     currency: Currency
     total: Amount
     lines: Annotated[tuple[Line, ...], AfterValidator(_one_or_more)]
-    country: str | None = None
-    region: str | None = None
+    country: Text | None = None
+    region: Text | None = None
 
     @model_validator(mode="after")
     def _one_currency(self) -> Self:
@@ -74,10 +74,10 @@ class OrderRecorded(Event):
 class GuestContact(Data):
     """How a guest may be reached. Only on inbound topics: ingest moves it to `customers` under a salted hash."""
 
-    email: Annotated[str, Field(pattern=r"^[^@\s]+@[^@\s]+$", max_length=320)]
-    first_name: str | None = None
-    locale: str = "en-US"
-    time_zone: str | None = None
+    email: Annotated[str, Field(pattern=r"^[^@\s\x00]+@[^@\s\x00]+$", max_length=320)]
+    first_name: Text | None = None
+    locale: Text = "en-US"
+    time_zone: Text | None = None
     email_consent: bool = False
 
 
@@ -142,7 +142,7 @@ class Return(Data):
 
     return_id: Identifier
     order_id: Identifier
-    version: Annotated[int, Field(ge=1)] = 1
+    version: Version = 1
     status: ReturnStatus
     occurred_at: Moment
     lines: tuple[ReturnLine, ...]

@@ -6,7 +6,7 @@ from typing import Any
 
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError
 
 from shared import metrics
 from shared.errors import EventError, Refusal
@@ -61,17 +61,12 @@ class Follower:
                 await self._follow(consumer, stopping)
             except (KafkaError, OSError) as error:
                 log.warning("follower_retrying", error=type(error).__name__)
-                await asyncio.wait([asyncio.create_task(stopping.wait())], timeout=_RETRY_SECONDS)
+                await _rest(stopping)
             finally:
                 await consumer.stop()
 
     async def _follow(self, consumer: AIOKafkaConsumer, stopping: asyncio.Event) -> None:
-        await consumer._client.set_topics([topic.name for topic in self._topics])  # noqa: SLF001  no public way to learn of topics before assigning
-        partitions = [
-            TopicPartition(topic.name, number)
-            for topic in self._topics
-            for number in consumer.partitions_for_topic(topic.name) or ()
-        ]
+        partitions = await self._partitions(consumer)
         consumer.assign(partitions)
         starts, goals = await consumer.beginning_offsets(partitions), await consumer.end_offsets(partitions)
         for tp in partitions:
@@ -88,6 +83,16 @@ class Follower:
                         await asyncio.sleep(0)
                 self._positions[tp] = items[-1].offset + 1
 
+    async def _partitions(self, consumer: AIOKafkaConsumer) -> list[TopicPartition]:
+        """All partitions of all topics; raises a KafkaError, to be tried again, while one is not declared yet."""
+        names = [topic.name for topic in self._topics]
+        await consumer._client.set_topics(names)  # noqa: SLF001  no public way to learn of topics before assigning
+        found = {name: consumer.partitions_for_topic(name) or set() for name in names}
+        for name, numbers in found.items():
+            if not numbers:
+                raise UnknownTopicOrPartitionError(name)
+        return [TopicPartition(name, number) for name, numbers in found.items() for number in numbers]
+
     def _take(self, item: Any) -> None:  # noqa: ANN401  aiokafka ships no types
         record = to_record(item)
         try:
@@ -103,6 +108,13 @@ class Follower:
             )
             return
         self._on_record(record, event)
+
+
+async def _rest(stopping: asyncio.Event) -> None:
+    try:
+        await asyncio.wait_for(stopping.wait(), _RETRY_SECONDS)
+    except TimeoutError:
+        return
 
 
 def _event_of(record: Record) -> Event | None:

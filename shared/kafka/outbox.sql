@@ -7,6 +7,3 @@ SELECT id, topic, key, value FROM outbox ORDER BY id LIMIT $1 FOR UPDATE SKIP LO
 
 -- name: remove
 DELETE FROM outbox WHERE id = ANY($1::bigint[]);
-
--- name: waiting
-SELECT count(*) FROM outbox;

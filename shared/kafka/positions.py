@@ -20,10 +20,11 @@ from aiokafka.errors import KafkaError
 from shared import metrics
 from shared.clock import Clock
 from shared.db.queries import load_queries
-from shared.errors import StalePartition
+from shared.errors import EventError, ProducerLost, Refusal, StalePartition
 from shared.faults import PASSING
 from shared.kafka.guard import Guard
-from shared.kafka.records import Admitted
+from shared.kafka.producer import is_fatal
+from shared.kafka.records import Admitted, Record
 from shared.kafka.unreadable import to_record, tolerate_unreadable_batches
 from shared.settings import Settings
 from shared.topics import Topic
@@ -147,6 +148,7 @@ class PositionedConsumer(ConsumerRebalanceListener):  # type: ignore[misc]  # ai
         names, numbers = [tp.topic for tp in assigned], [tp.partition for tp in assigned]
         for row in await self._pool.fetch(queries.claim, names, numbers, self._owner):
             tp = TopicPartition(row["topic"], row["partition_number"])
+            _tell_of_gap(tp, row["position"], starts[tp])
             self._positions[tp] = max(row["position"], starts[tp])
             consumer.seek(tp, self._positions[tp])
         self._observed = float("-inf")
@@ -178,19 +180,48 @@ class PositionedConsumer(ConsumerRebalanceListener):  # type: ignore[misc]  # ai
         self, consumer: AIOKafkaConsumer, fetched: Mapping[TopicPartition, Sequence[Any]]
     ) -> None:
         started = self._clock.monotonic()
-        admitted = await self._guard.admit(
-            [to_record(item) for records in fetched.values() for item in records]
-        )
+        admitted = await self._admit([to_record(item) for records in fetched.values() for item in records])
         reached = {tp: records[-1].offset + 1 for tp, records in fetched.items()}
-        async with self._pool.acquire() as connection, connection.transaction():
-            await self._lock(connection, list(fetched))
-            await self._handle(connection, admitted)
-            for tp in fetched:
-                self._log_ends[tp] = max(consumer.highwater(tp) or 0, reached[tp])
-            await self._advance(connection, reached)
-        self._positions.update(reached)
+        for tp in fetched:
+            self._log_ends[tp] = max(consumer.highwater(tp) or 0, reached[tp])
+        try:
+            await self._apply(admitted, reached)
+        except asyncpg.DataError:
+            await self._apply_singly(admitted, reached)
         for topic in {tp.topic for tp in fetched}:
             metrics.BATCH_SECONDS.labels(topic).observe(self._clock.monotonic() - started)
+
+    async def _admit(self, records: Sequence[Record]) -> list[Admitted]:
+        try:
+            return await self._guard.admit(records)
+        except KafkaError as error:
+            if is_fatal(error):
+                message = "the producer of dead letters can never publish again; a new start gets a new one"
+                raise ProducerLost(message) from error
+            raise
+
+    async def _apply(self, admitted: Sequence[Admitted], reached: Mapping[TopicPartition, int]) -> None:
+        async with self._pool.acquire() as connection, connection.transaction():
+            await self._lock(connection, list(reached))
+            await self._handle(connection, admitted)
+            await self._advance(connection, reached)
+        self._positions.update(reached)
+
+    async def _apply_singly(
+        self, admitted: Sequence[Admitted], reached: Mapping[TopicPartition, int]
+    ) -> None:
+        """Find the record that PostgreSQL cannot keep, and make it a dead letter rather than a crash loop."""
+        for one in admitted:
+            after = {TopicPartition(one.record.topic, one.record.partition): one.record.offset + 1}
+            try:
+                await self._apply([one], after)
+            except asyncpg.DataError as error:
+                problem = EventError(
+                    Refusal.PROCESSING_FAILED, f"PostgreSQL refused it: {type(error).__name__}"
+                )
+                await self._guard.refuse(one.record, problem)
+                await self._apply([], after)
+        await self._apply([], reached)
 
     async def _observe(self, consumer: AIOKafkaConsumer) -> None:
         """Say how far we are, from log ends that the broker has just told, so that silence means stale."""
@@ -224,6 +255,13 @@ class PositionedConsumer(ConsumerRebalanceListener):  # type: ignore[misc]  # ai
             self._clock.machine(),
             self._owner,
         )
+
+
+def _tell_of_gap(tp: TopicPartition, position: int, start: int) -> None:
+    """Records that retention removed before we read them are lost: never in silence."""
+    if 0 < position < start:
+        log.error("records_lost", topic=tp.topic, partition=tp.partition, position=position, log_start=start)
+        metrics.RECORDS_LOST.labels(tp.topic).inc(start - position)
 
 
 async def _close(consumer: AIOKafkaConsumer) -> None:

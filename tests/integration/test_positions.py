@@ -233,3 +233,19 @@ async def test_the_relay_publishes_what_was_committed_and_only_that(bench: Bench
     async with bench.consuming():
         await bench.wait_for(30)
     assert await bench.effects() == [str(number) for number in range(30)]
+
+
+async def test_a_record_that_the_database_cannot_keep_becomes_a_dead_letter_and_the_others_pass(
+    bench: Bench,
+) -> None:
+    async def choke_on_three(connection: Any, batch: Sequence[Admitted]) -> None:  # noqa: ANN401  a pool's proxy
+        for admitted in batch:
+            if admitted.event and admitted.event.id == "3":
+                await connection.execute("INSERT INTO effects VALUES ($1)", "a\x00b")
+        await note(connection, batch)
+
+    await bench.produce(0, 8)
+    async with bench.consuming(choke_on_three):
+        await bench.wait_for(7)
+    assert await bench.effects() == [str(number) for number in range(8) if number != 3]
+    assert (await _ends(bench))[topics.ORDERS.dead_letters] == 1
