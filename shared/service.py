@@ -14,9 +14,10 @@ from aiohttp import web
 from aiokafka.errors import KafkaError
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
+from shared import collector
 from shared import log as logs
 from shared.clock import Clock
-from shared.errors import OrderwakeError, SettingsError
+from shared.errors import InfrastructureError, OrderwakeError, SettingsError
 from shared.settings import Settings, load
 
 log = structlog.get_logger()
@@ -52,6 +53,7 @@ def run(name: str, build: Build) -> None:
         sys.stderr.write(f"orderwake {name} cannot start:\n{error}\n")
         raise SystemExit(2) from None
     logs.configure(name, settings.log_level)
+    collector.quieten()
     try:
         uvloop.run(serve(build, settings))
     except OrderwakeError as error:
@@ -131,5 +133,10 @@ async def _serve_http(settings: Settings, running: Running) -> web.AppRunner:
     app.add_routes(running.routes)
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
-    await web.TCPSite(runner, settings.http_host, settings.http_port).start()
+    try:
+        await web.TCPSite(runner, settings.http_host, settings.http_port).start()
+    except OSError as error:
+        await runner.cleanup()
+        message = f"port {settings.http_port} of {settings.http_host}: {error.strerror}; set ORDERWAKE_HTTP_PORT to a free one"
+        raise InfrastructureError(message) from None
     return runner

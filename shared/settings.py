@@ -14,6 +14,9 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, Va
 from shared.clock import Clock, clock_from
 from shared.errors import SettingsError
 
+_HERE = ("127.0.0.1", "localhost", "::1", "host.docker.internal")
+_OWN = ("link_secret", "guest_salt", "postal_address")
+
 
 def _clock_setting(value: str) -> str:
     if not value.startswith("file:"):
@@ -123,9 +126,21 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
         if given is not None:
             values[name] = given
     try:
-        return Settings(**values)
+        settings = Settings(**values)
     except ValidationError as error:
         raise SettingsError("\n".join(_problem(item) for item in error.errors(include_input=False))) from None
+    _refuse_demo_values(settings)
+    return settings
+
+
+def _refuse_demo_values(settings: Settings) -> None:
+    """Real people must not get mail whose links anyone can forge, or with the demo's postal address."""
+    if settings.smtp_host in _HERE:
+        return
+    left = [name for name in _OWN if getattr(settings, name) == Settings.model_fields[name].default]
+    if left:
+        fix = f"still the demo's value, while mail goes to {settings.smtp_host}; set one of your own"
+        raise SettingsError("\n".join(f"{_variable(name)}: {fix}" for name in left))
 
 
 def _variable(name: str) -> str:

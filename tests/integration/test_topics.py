@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
@@ -121,3 +122,24 @@ async def test_a_topic_of_someone_else_is_left_alone(
 
     await eventually(there)
     await admin.delete_topics([unique])
+
+
+async def test_a_follower_of_a_topic_that_is_not_there_yet_waits_for_it(
+    settings: Settings, unique: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    absent = replace(topics.CATALOG, name=unique)
+    follower = Follower(settings, [absent], lambda *_: None)
+    stopping, said = asyncio.Event(), ""
+    running = asyncio.ensure_future(follower.run(stopping))
+
+    def tried() -> bool:
+        nonlocal said
+        said += "".join(capfd.readouterr())
+        return "follower_retrying" in said
+
+    await eventually(tried)
+    assert not follower.caught_up
+    await apply_topics(settings, [Declared(unique, 2, {})])
+    await asyncio.wait_for(follower.wait_caught_up(), 20)
+    stopping.set()
+    await running

@@ -4,7 +4,9 @@ import asyncio
 
 import pytest
 
-from shared.service import _run_loops
+from shared.errors import InfrastructureError
+from shared.service import Running, _run_loops, _serve_http
+from shared.settings import Settings
 
 
 async def waits(stopping: asyncio.Event) -> None:
@@ -40,3 +42,12 @@ async def test_told_to_stop_every_loop_finishes_what_it_has() -> None:
     stopping.set()
     await _run_loops([finishes], stopping)
     assert finished == ["the batch in hand"]
+
+
+async def test_a_port_that_is_taken_is_named_with_the_fix() -> None:
+    running = Running(loops=(), ready=dict)
+    taken = await _serve_http(Settings(http_port=0), running)
+    port = taken.addresses[0][1]
+    with pytest.raises(InfrastructureError, match=f"port {port} .*ORDERWAKE_HTTP_PORT"):
+        await _serve_http(Settings(http_port=port), running)
+    await taken.cleanup()

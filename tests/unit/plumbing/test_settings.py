@@ -54,3 +54,15 @@ def test_a_secret_is_not_in_the_text_of_the_settings() -> None:
 )
 def test_only_named_shops_are_allowed_once_any_is_named(shops: str, shop: str, allowed: bool) -> None:  # noqa: FBT001  a column
     assert load({"ORDERWAKE_SHOPS": shops}).shop_allowed(shop) is allowed
+
+
+def test_mail_to_real_people_needs_secrets_and_an_address_of_ones_own() -> None:
+    with pytest.raises(SettingsError) as raised:
+        load({"ORDERWAKE_SMTP_HOST": "smtp.mail.svc", "ORDERWAKE_GUEST_SALT": "mine"})
+    assert [line.split(":")[0] for line in str(raised.value).splitlines()] == [
+        "ORDERWAKE_LINK_SECRET", "ORDERWAKE_POSTAL_ADDRESS",
+    ]  # fmt: skip
+
+
+def test_on_this_machine_the_demos_values_will_do() -> None:
+    assert load({"ORDERWAKE_SMTP_HOST": "localhost"}).smtp_host == "localhost"
