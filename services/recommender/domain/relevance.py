@@ -26,17 +26,18 @@ from services.recommender.domain.cooccurrence import (
 from services.recommender.domain.ridge import explain
 
 BASKET_PENALTY = 30.0
-CUSTOMER_PENALTY = 150.0
+CUSTOMER_PENALTY = 200.0
 DAMPING = 20.0
 BASKET_ALPHA = 0.15
 SINGLE_ALPHA = 0.2
 SINGLE_DAMPING = 50.0
 TREND_POWER = 0.3
 TREND_PRIOR = 10.0
-OWNED_HALF_LIFE = 60.0
+OWNED_HALF_LIFE = 120.0
 FOLLOWS_PRIOR = 5.0
 OWNERS_PART = 2.0
-NEWLY_PART = 0.8
+FOLLOWS_PART = 0.5
+NEWLY_PART = 0.9
 TOP_OF_A_PART = 20
 HINT = 1e-6
 
@@ -96,7 +97,7 @@ def score_next(
     slots = np.fromiter(owned, np.intp, len(owned))
     freshness = np.exp2((np.fromiter(owned.values(), float, len(owned)) - day) / OWNED_HALF_LIFE)
     scores = scores + OWNERS_PART * _by_its_top(freshness @ weights.customer[slots])
-    return scores + _by_its_top(_follow(counts, slots, freshness, day))
+    return scores + FOLLOWS_PART * _by_its_top(_follow(counts, slots, freshness, day))
 
 
 def _follow(counts: Counts, slots: Slots, freshness: Scores, day: float) -> Scores:
