@@ -3,6 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from uuid import UUID
 
 import structlog
 
@@ -11,10 +12,10 @@ from services.ingest.domain.dedupe import identity, rising, version_of
 from services.ingest.domain.identity import (
     OrderKey,
     customer_of,
-    guest_profile,
     must_wait,
     named_customer,
     order_of,
+    profile_in,
 )
 from services.ingest.domain.normalize import canonical, key_of
 from services.ingest.publisher import Publisher
@@ -32,6 +33,7 @@ from shared.topics import BY_NAME, CANONICAL_OF, CUSTOMERS
 log = structlog.get_logger()
 
 Arrival = tuple[Record, Event]
+_Refused = tuple[Record, EventError, UUID]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +76,7 @@ class Intake:
     async def release(self, connection: Connection, parked: Sequence[Parked]) -> None:
         """Publish records that were taken out of the store because their order is known."""
         owners = await store.owners_of(connection, {item.order for item in parked})
-        await self._publish(connection, await self._decoded(parked), owners)
+        await self._publish(connection, await self._decoded(connection, parked), owners)
 
     async def _fresh(self, connection: Connection, batch: Sequence[Admitted]) -> list[Arrival]:
         """The events not seen before, each once, in order."""
@@ -110,7 +112,9 @@ class Intake:
         return await store.owners_of(connection, spoken) if spoken else {}
 
     async def _park(self, connection: Connection, waiting: Sequence[Arrival]) -> None:
-        parked = [Parked(order, record) for record, event in waiting if (order := order_of(event))]
+        parked = [
+            Parked(order, record, identity(event)) for record, event in waiting if (order := order_of(event))
+        ]
         if parked:
             await store.park(connection, parked, self._clock.business())
             for _, event in waiting:
@@ -119,38 +123,52 @@ class Intake:
     async def _released(self, connection: Connection, fresh: Sequence[Arrival]) -> list[Arrival]:
         arrived = {order_of(event) for _, event in fresh if isinstance(event, InboundOrderRecorded)}
         orders: Collection[OrderKey] = {order for order in arrived if order}
-        return await self._decoded(await store.take_parked_of(connection, orders)) if orders else []
+        if not orders:
+            return []
+        return await self._decoded(connection, await store.take_parked_of(connection, orders))
 
-    async def _decoded(self, parked: Sequence[Parked]) -> list[Arrival]:
-        decoded = []
+    async def _decoded(self, connection: Connection, parked: Sequence[Parked]) -> list[Arrival]:
+        decoded: list[Arrival] = []
+        refused: list[_Refused] = []
         for item in parked:
             try:
                 decoded.append((item.record, decode(item.record.value, BY_NAME[item.record.topic].types)))
             except EventError as error:
-                await self._guard.refuse(item.record, error)
+                refused.append((item.record, error, item.identity))
+        await self._refuse(connection, refused)
         return decoded
+
+    async def _refuse(self, connection: Connection, refused: Sequence[_Refused]) -> None:
+        """Make dead letters of events that were noted as seen, and take them as new when they are sent again."""
+        if refused:
+            await self._guard.refuse_all([(record, error) for record, error, _ in refused])
+            await store.unsee(connection, [key for _, _, key in refused])
 
     async def _publish(
         self, connection: Connection, ready: Sequence[Arrival], owners: Mapping[OrderKey, CustomerId]
     ) -> None:
         now = self._clock.business()
         onward: list[_Onward] = []
+        refused: list[_Refused] = []
         for record, event in ready:
+            customer = customer_of(event, owners, self._salt)
             try:
-                onward += _onward(record, event, customer_of(event, owners, self._salt), now)
+                onward += _onward(record, event, customer, self._salt, now)
             except EventError as error:
-                await self._guard.refuse(record, error)
+                refused.append((record, error, identity(event)))
+        await self._refuse(connection, refused)
         published = await _without_superseded(connection, onward)
         await self._publisher.publish(published)
         for one in published:
             metrics.EVENTS_ACCEPTED.labels(one.topic).inc()
 
 
-def _onward(record: Record, event: Event, customer: CustomerId | None, now: datetime) -> list[_Onward]:
+def _onward(
+    record: Record, event: Event, customer: CustomerId | None, salt: bytes, now: datetime
+) -> list[_Onward]:
     """What an inbound record becomes: its canonical form and, from a guest's order, the guest's profile."""
     onward = [_outgoing(record, CANONICAL_OF[BY_NAME[record.topic]].name, canonical(event, customer, now))]
-    if isinstance(event, InboundOrderRecorded) and event.data.guest and event.customerid is None and customer:
-        profile = guest_profile(event, event.data.guest, customer)
+    if profile := profile_in(event, customer, salt):
         onward.append(_outgoing(record, CUSTOMERS.name, canonical(profile, customer, now)))
     return onward
 

@@ -4,10 +4,11 @@ import asyncio
 from collections.abc import Sequence
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError, OutOfOrderSequenceNumber, ProducerFenced
+from aiokafka.errors import KafkaError
 
 from shared.errors import InfrastructureError, OrderwakeError
 from shared.kafka.outbox import Outgoing
+from shared.kafka.producer import is_fatal
 
 
 class Busy(OrderwakeError):  # noqa: N818  it names the state found
@@ -35,16 +36,11 @@ class Publisher:
             if sent:
                 await asyncio.gather(*sent)
         except KafkaError as error:
-            if not _is_fatal(error):
+            if not is_fatal(error):
                 raise
             message = f"the Kafka producer cannot go on ({type(error).__name__}); start the process anew"
             self.broken = InfrastructureError(message)
             raise self.broken from error
-
-
-def _is_fatal(error: KafkaError) -> bool:
-    """A lost sequence stays lost, and a bare KafkaError is what aiokafka says when its sender has died."""
-    return type(error) is KafkaError or isinstance(error, OutOfOrderSequenceNumber | ProducerFenced)
 
 
 class Gate:

@@ -9,6 +9,9 @@ RETURNING identity;
 DELETE FROM seen_events
 WHERE identity IN (SELECT identity FROM seen_events WHERE seen_at < $1 LIMIT $2);
 
+-- name: unsee
+DELETE FROM seen_events WHERE identity = ANY($1::uuid[]);
+
 -- name: note_owners
 INSERT INTO order_owner (shop, order_id, customer_id)
 SELECT shop, order_id, customer_id
@@ -22,10 +25,10 @@ FROM order_owner
 JOIN unnest($1::text[], $2::text[]) AS given (shop, order_id) USING (shop, order_id);
 
 -- name: park
-INSERT INTO parked (shop, order_id, topic, partition_number, record_offset, key, value, parked_at)
-SELECT shop, order_id, topic, partition_number, record_offset, key, value, $8::timestamptz
-FROM unnest($1::text[], $2::text[], $3::text[], $4::integer[], $5::bigint[], $6::bytea[], $7::bytea[])
-    WITH ORDINALITY AS given (shop, order_id, topic, partition_number, record_offset, key, value, place)
+INSERT INTO parked (shop, order_id, topic, partition_number, record_offset, key, value, identity, parked_at)
+SELECT shop, order_id, topic, partition_number, record_offset, key, value, identity, $9::timestamptz
+FROM unnest($1::text[], $2::text[], $3::text[], $4::integer[], $5::bigint[], $6::bytea[], $7::bytea[], $8::uuid[])
+    WITH ORDINALITY AS given (shop, order_id, topic, partition_number, record_offset, key, value, identity, place)
 ORDER BY place;
 
 -- name: take_parked_of

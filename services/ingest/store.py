@@ -24,10 +24,11 @@ VersionKey = tuple[str, bytes]
 
 @dataclass(frozen=True, slots=True)
 class Parked:
-    """A record that waits, or waited, for its order."""
+    """A record that waits, or waited, for its order. `identity` is the event's in `seen_events`."""
 
     order: OrderKey
     record: Record
+    identity: UUID
 
 
 async def note_seen(connection: Connection, identities: Collection[UUID], seen_at: datetime) -> set[UUID]:
@@ -38,6 +39,11 @@ async def note_seen(connection: Connection, identities: Collection[UUID], seen_a
 async def forget_seen(connection: Connection, before: datetime, limit: int) -> None:
     """Forget up to `limit` events seen before a moment."""
     await connection.execute(queries.forget_seen, before, limit)
+
+
+async def unsee(connection: Connection, identities: Collection[UUID]) -> None:
+    """Forget these events, whose dead letters are being written: sent again, they are new."""
+    await connection.execute(queries.unsee, list(identities))
 
 
 async def note_owners(connection: Connection, owners: Mapping[OrderKey, CustomerId]) -> None:
@@ -65,6 +71,7 @@ async def park(connection: Connection, waiting: Sequence[Parked], parked_at: dat
         [record.offset for record in records],
         [record.key for record in records],
         [record.value for record in records],
+        [item.identity for item in waiting],
         parked_at,
     )
 
@@ -119,6 +126,7 @@ def _parked(rows: Sequence[Any]) -> list[Parked]:
         Parked(
             (ShopId(row["shop"]), OrderId(row["order_id"])),
             Record(row["topic"], row["partition_number"], row["record_offset"], row["key"], row["value"]),
+            row["identity"],
         )
         for row in sorted(rows, key=lambda row: int(row["id"]))
     ]

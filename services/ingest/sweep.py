@@ -76,4 +76,5 @@ class Sweep:
             overdue = await store.take_parked_before(connection, since, _BATCH)
             refused = [(item.record, _NEVER_CAME) for item in overdue]
             await dead_letters.write(self._producer, refused, store.SCHEMA)
+            await store.unsee(connection, [item.identity for item in overdue])
         return len(overdue)

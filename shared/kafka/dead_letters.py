@@ -1,6 +1,7 @@
 """Dead letters: the refused record's own key and value, with the reason and its origin in headers.
 
-A dead letter can be sent again as it is: redrive reads `orderwake-origin-topic` and puts the value back there.
+A dead letter can be sent again as it is: redrive reads `orderwake-origin-topic` and puts the value back there. So
+whoever drops what it has seen before must forget an event of which it makes a dead letter.
 """
 
 import asyncio

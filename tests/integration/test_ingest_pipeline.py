@@ -5,18 +5,20 @@ import secrets
 from collections.abc import AsyncIterator, Sequence
 from datetime import timedelta
 from itertools import permutations
-from typing import Any
+from typing import Any, NoReturn
 
 import asyncpg
 import pytest
 
-from services.ingest import store
+from services.ingest import intake, store
 from services.ingest.intake import Intake
 from services.ingest.publisher import Publisher
 from services.ingest.sweep import Sweep
 from shared.db import create_pool
 from shared.embedded import Infrastructure
+from shared.errors import EventError, Refusal
 from shared.events import InboundOrderRecorded, ReturnRecorded, ShipmentRecorded
+from shared.ids import CustomerId, OrderId, ShopId
 from shared.kafka.guard import Guard
 from shared.kafka.outbox import Outgoing
 from shared.kafka.records import Admitted, Record
@@ -31,6 +33,7 @@ from tests.support.ingest import (
     envelope,
     ingest_running,
     make_tables,
+    move,
     own_database,
     prepare,
     queries,
@@ -203,6 +206,43 @@ async def test_a_known_customers_order_leaves_a_guests_contact_unused(ingest: In
     assert ingest.on("customers") == []
 
 
+async def test_an_order_that_comes_again_as_a_guests_leaves_its_customers_profile_alone(
+    ingest: Ingest,
+) -> None:
+    customer, order = _fresh(), _fresh()
+    profile = {"version": 1, "phone": "+15550100200"}
+    await ingest.send("inbound.customers", envelope(SHOP, "customer", profile, customerid=customer))
+    await ingest.send("inbound.orders", an_order(SHOP, order, customer) | {"id": _fresh()})
+    await ingest.expect("orders")
+    await ingest.send("inbound.orders", an_order(SHOP, order, None, guest=GUEST) | {"id": _fresh()})
+    later = envelope(SHOP, "customer", profile | {"version": 2}, customerid=customer, id=_fresh())
+    await ingest.expect("orders", 2)
+    await ingest.send("inbound.customers", later)
+    first, second = await ingest.expect("customers", 2)
+    assert {record.event["customerid"] for record in ingest.on("orders")} == {customer}
+    assert [record.event["data"]["version"] for record in (first, second)] == [1, 2]
+    assert second.event["data"]["phone"] == profile["phone"]
+
+
+async def test_a_dead_letter_of_an_event_that_waited_in_vain_can_be_sent_again(ingest: Ingest) -> None:
+    order = _fresh()
+    await ingest.send("inbound.returns", a_return(SHOP, order) | {"id": _fresh()})
+    await ingest.count("parked", 1)
+    move(ingest.clock, timedelta(days=31))
+    (letter,) = await ingest.expect("inbound.returns.dead-letters")
+    move(ingest.clock, -timedelta(days=31))
+    await ingest.count("parked", 0)
+    await ingest.send("inbound.orders", an_order(SHOP, order) | {"id": _fresh()})
+    await ingest.expect("orders")
+    await _redrive(ingest, letter)
+    (record,) = await ingest.expect("returns")
+    assert record.event["id"] == letter.event["id"]
+
+
+async def _redrive(ingest: Ingest, letter: Taken) -> None:
+    await ingest.producer.send_and_wait(letter.headers["orderwake-origin-topic"], letter.value, letter.key)
+
+
 class Parts:
     """The pipeline without its consumer, so that a test may stop it between any two steps."""
 
@@ -349,6 +389,41 @@ async def test_a_shipment_parked_while_another_worker_took_its_order_is_released
     await eventually(lambda: [record.event["id"] for record in left] == ["order-o1", "shipment-o1"])
     assert left[1].event["customerid"] == "c1"
     assert await store.count_parked(parts.pool) == 0
+
+
+@pytest.mark.parametrize("released_by", ["its order", "the sweep"])
+async def test_a_dead_letter_of_what_cannot_be_read_any_more_when_its_order_comes_can_be_sent_again(
+    parts: Parts, left: list[Taken], unique: str, monkeypatch: pytest.MonkeyPatch, released_by: str
+) -> None:
+    def forget_how(*_: object) -> NoReturn:
+        raise EventError(Refusal.WRONG_SCHEMA, "a deploy that cannot read it")
+
+    async with parts.pool.acquire() as connection:
+        if released_by == "its order":
+            await parts.handle(connection, [_shipment(unique)])
+        with monkeypatch.context() as patched:
+            patched.setattr(intake, "decode", forget_how)
+            if released_by == "the sweep":
+                await parts.handle(connection, [_shipment(unique)])
+                await store.note_owners(connection, {(ShopId(unique), OrderId("o1")): CustomerId("c1")})
+                await parts.sweep.once()
+            else:
+                await parts.handle(connection, [_order(unique)])
+        await eventually(lambda: any(record.topic == "inbound.shipments.dead-letters" for record in left))
+        await parts.handle(connection, [_shipment(unique)])
+    await eventually(lambda: any(record.topic == "shipments" for record in left))
+
+
+async def test_a_dead_letter_of_what_is_too_large_in_canonical_form_can_be_sent_again(
+    parts: Parts, left: list[Taken], unique: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with parts.pool.acquire() as connection:
+        with monkeypatch.context() as patched:
+            patched.setattr(intake, "MAX_RECORD_BYTES", 10)
+            await parts.handle(connection, [_order(unique)])
+        await eventually(lambda: [record.topic for record in left] == ["inbound.orders.dead-letters"])
+        await parts.handle(connection, [_order(unique)])
+    await eventually(lambda: [record.topic for record in left] == ["inbound.orders.dead-letters", "orders"])
 
 
 async def _waits_for_a_lock(parts: Parts) -> bool:

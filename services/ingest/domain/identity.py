@@ -64,6 +64,19 @@ def must_wait(event: Event, customer: CustomerId | None) -> bool:
     return customer is None and not isinstance(event, ProductRecorded)
 
 
+def profile_in(event: Event, customer: CustomerId | None, salt: bytes) -> CustomerRecorded | None:
+    """The guest's profile that an order brings along, if the order is this guest's.
+
+    Whoever had the order first keeps it: a contact that comes with it later must not become that one's profile.
+    """
+    if not isinstance(event, InboundOrderRecorded) or event.customerid is not None:
+        return None
+    guest = named_customer(event, salt)
+    if guest is None or event.data.guest is None or guest != customer:
+        return None
+    return guest_profile(event, event.data.guest, guest)
+
+
 def guest_profile(event: InboundOrderRecorded, contact: GuestContact, customer: str) -> CustomerRecorded:
     """The guest's contact as the customer record that takes it out of the order.
 

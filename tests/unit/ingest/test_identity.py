@@ -11,6 +11,7 @@ from services.ingest.domain.identity import (
     must_wait,
     named_customer,
     order_of,
+    profile_in,
 )
 from shared.events import (
     CartRecorded,
@@ -25,7 +26,8 @@ from shared.ids import CustomerId, OrderId, ShopId
 from tests.support.ingest import NOW, a_return, a_shipment, an_order, envelope
 
 SALT = b"salt"
-GUEST = {"email": "Ada@Example.com", "first_name": "Ada", "time_zone": "Europe/London", "email_consent": True}
+EMAIL = "Ada@Example.com"
+GUEST = {"email": EMAIL, "first_name": "Ada", "time_zone": "Europe/London", "email_consent": True}
 OWNERS = {(ShopId("shop"), OrderId("o1")): CustomerId("owner")}
 
 
@@ -92,6 +94,17 @@ def test_only_what_needs_a_customer_waits_for_one() -> None:
     product = {"product_id": "p1", "updated_at": NOW, "name": "Mat"}
     assert must_wait(shipment, customer_of(shipment, {}, SALT))
     assert not must_wait(ProductRecorded.model_validate(envelope("shop", "product", product)), None)
+
+
+def test_an_order_brings_the_profile_of_its_own_guest_only() -> None:
+    event = _guest_order()
+    guest = guest_id(SALT, "shop", EMAIL)
+    profile = profile_in(event, guest, SALT)
+    assert profile is not None
+    assert profile.customerid == guest
+    for other in ("c-1", guest_id(SALT, "shop", "bob@example.com"), None):
+        assert profile_in(event, CustomerId(other) if other else None, SALT) is None
+    assert profile_in(_guest_order(customerid="c-1"), CustomerId("c-1"), SALT) is None
 
 
 def test_a_guests_contact_becomes_a_profile_with_the_consent_given_at_the_checkout() -> None:
