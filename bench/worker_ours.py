@@ -16,7 +16,7 @@ import uvloop
 from services.recommender import agents
 from services.recommender.lag import Lag
 from services.recommender.publisher import Publisher
-from shared import log
+from shared import collector, log
 from shared.clock import SystemClock
 from shared.kafka.faust import BatchApp, Output, Tables, batch_agent, make_app, run
 from shared.kafka.records import Admitted, Record
@@ -82,6 +82,7 @@ def main(bootstrap: str, topic: str, group: str, folder: str, job: str) -> None:
         agents.register(app, publisher)
         await work(app, publisher, lag)
 
+    collector.quieten()
     uvloop.run(start())
 
 

@@ -2,9 +2,9 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AwareDatetime, Field
 
-from shared.events.envelope import Data, Event, Identifier
+from shared.events.envelope import IDENTIFIER, Data, Event, Identifier
 
 
 class Origin(Data):
@@ -23,7 +23,7 @@ class BasketDelta(Data):
     """
 
     origin: Origin
-    product_id: Identifier
+    product_id: Annotated[str, IDENTIFIER]
     bucket: int
     orders: int
     pairs: dict[str, int]
@@ -32,6 +32,8 @@ class BasketDelta(Data):
 class BasketDeltaEmitted(Event):
     """One basket changed what a product's counts should be."""
 
+    # Only we write these, several for each order, with ids as text and times in UTC: nothing needs a validator in Python.
+    time: AwareDatetime
     type: Literal["orderwake.basket-delta.emitted.v1"] = "orderwake.basket-delta.emitted.v1"
     data: BasketDelta
 

@@ -36,11 +36,8 @@ def _utc(value: datetime) -> datetime:
         raise ValueError(message) from None
 
 
-Identifier = Annotated[
-    str,
-    StringConstraints(min_length=1, max_length=200, pattern=r"^[^|\x00-\x1f]+$"),
-    BeforeValidator(_exact_id),
-]
+IDENTIFIER = StringConstraints(min_length=1, max_length=200, pattern=r"^[^|\x00-\x1f]+$")
+Identifier = Annotated[str, IDENTIFIER, BeforeValidator(_exact_id)]
 Text = Annotated[str, StringConstraints(max_length=2000, pattern=r"^[^\x00]*$")]
 """Any text but NUL, which PostgreSQL cannot keep."""
 Version = Annotated[int, Field(ge=1, le=2**63 - 1)]

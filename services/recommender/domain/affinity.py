@@ -19,8 +19,7 @@ leave, and a replay sends that lesson.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TypedDict
+from typing import NamedTuple, TypedDict
 
 import orjson
 
@@ -29,8 +28,7 @@ from shared.events import BasketDelta
 from shared.ids import partition_key
 
 
-@dataclass(frozen=True, slots=True)
-class Delta:
+class Delta(NamedTuple):
     """What a change of one basket adds to one product: baskets gained, and the same with each other product."""
 
     product: str
@@ -59,6 +57,9 @@ def deltas_of(lesson: Lesson) -> Iterator[Delta]:
 
 
 def _deltas(change: Change) -> Iterator[Delta]:
+    if not change["before"]:
+        yield from _first_deltas(change["bucket"], change["after"])
+        return
     before, after = set(change["before"]), set(change["after"])
     gained, lost = dict.fromkeys(change["after"], 1), dict.fromkeys(change["before"], -1)
     moved = {other: n for other, n in (gained | lost).items() if (other in before) != (other in after)}
@@ -71,6 +72,13 @@ def _deltas(change: Change) -> Iterator[Delta]:
             orders, pairs = -1, _without(lost, product)
         if orders or pairs:
             yield Delta(product, change["bucket"], orders, pairs)
+
+
+def _first_deltas(bucket: int, products: Sequence[str]) -> Iterator[Delta]:
+    """The deltas of a basket that taught nothing before: nearly all are such. `products` are distinct and sorted."""
+    gained = dict.fromkeys(products, 1)
+    for product in products:
+        yield Delta(product, bucket, 1, _without(gained, product))
 
 
 def _without(pairs: dict[str, int], product: str) -> dict[str, int]:

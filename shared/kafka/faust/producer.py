@@ -79,8 +79,15 @@ class BatchProducer:
         Records of one partition keep their order. Retries may write some twice.
         """
         groups: dict[tuple[str, int], list[Output]] = defaultdict(list)
+        partitions: dict[str, Sequence[int]] = {}
         for record in records:
-            groups[record.topic, await self._partition(record)].append(record)
+            partition = record.partition
+            if partition is None:
+                if record.topic not in partitions:
+                    partitions[record.topic] = await self._partitions(record.topic)
+                of_topic = partitions[record.topic]
+                partition = of_topic[_hash(record.key or b"") % len(of_topic)]
+            groups[record.topic, partition].append(record)
         deliveries = (self._deliver(*place, group) for place, group in groups.items())
         ended = await asyncio.gather(*deliveries, return_exceptions=True)
         offsets: dict[tuple[str, int], int] = {}
@@ -101,18 +108,16 @@ class BatchProducer:
         """As an aiokafka producer's `send`, for dead letters: the broker has the record when the future is done."""
         return asyncio.ensure_future(self.publish([Output(topic, key, value, headers or ())]))
 
-    async def _partition(self, record: Output) -> int:
-        if record.partition is not None:
-            return record.partition
+    async def _partitions(self, topic: str) -> Sequence[int]:
         attempt = 0
         while True:
             try:
-                partitions = sorted(await self._current().partitions_for(record.topic))
+                partitions = sorted(await self._current().partitions_for(topic))
             except KafkaError as error:
-                await self._wait_after(error, record.topic, attempt)
+                await self._wait_after(error, topic, attempt)
                 attempt += 1
             else:
-                return int(partitions[_hash(record.key or b"") % len(partitions)])
+                return partitions
 
     async def _deliver(self, topic: str, partition: int, records: Sequence[Output]) -> int:
         start, last, attempt = 0, -1, 0
