@@ -1,12 +1,22 @@
 """The guard between bytes and rules: decode, or dead letter, or stop.
 
 A record that cannot be accepted becomes a dead letter, and its offset may be committed only after the broker has that
-dead letter. When more than `limit` of the last `window` records are refused, the fault is likelier ours (a bad deploy)
-than a producer's: TooManyDeadLetters stops the service before the topic has drained into dead letters.
+dead letter. When too much is refused, the fault is likelier ours (a bad deploy) than a producer's: TooManyDeadLetters
+stops the service before the topic has drained into dead letters.
+
+Too much is more than `limit` of the last `window` records (settings `dead_letter_limit`, 500, and `dead_letter_window`,
+1000). A guard that has seen fewer since its start allows the same share of what it has seen, yet always `FORGIVEN` (19)
+and never more than `limit`: some poison in a quiet topic passes, but a service that is started again and again does not
+get a new window each time. It is decided for a whole call before any of its dead letters is written, so a call that
+stops the service leaves no trace and comes again after the start, to be judged again. Where calls hold over `FORGIVEN`
+records, a topic of bad ones only therefore gives no dead letter after a start; smaller calls give `FORGIVEN` at most.
+
+If the records are bad and the service is not, raise the limit for as long as they last; limit = window never stops.
 """
 
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Sequence
+from itertools import accumulate, islice
 
 from shared import metrics
 from shared.errors import EventError, Refusal, TooManyDeadLetters
@@ -19,6 +29,9 @@ from shared.kafka.records import Admitted, Record
 from shared.topics import BY_NAME, Key, Topic
 
 Check = Callable[[Record, Event], None]
+Place = tuple[str, int, int]
+
+FORGIVEN = 19
 
 
 class Guard:
@@ -30,13 +43,15 @@ class Guard:
         self._service = service
         self._producer = producer
         self._limit = limit
-        self._recent: deque[bool] = deque(maxlen=window)
+        self._window = window
+        self._recent: dict[Place, bool] = {}
         self._check = check
 
     async def admit(self, records: Sequence[Record]) -> list[Admitted]:
         """The records that are good, in order. Dead letters of the others are with the broker on return.
 
         Raises TooManyDeadLetters over the limit: the records of this call were then neither admitted nor refused.
+        Records that come again, because their batch failed, count once.
         """
         admitted: list[Admitted] = []
         refused: list[tuple[Record, EventError]] = []
@@ -44,29 +59,48 @@ class Guard:
             try:
                 whole = structured(record)
                 admitted.append(Admitted(whole, self._decode(whole)))
-                self._recent.append(False)
             except EventError as error:
                 refused.append((record, error))
-                self._recent.append(True)
-                self._stop_if_too_many()
+        verdicts = dict.fromkeys(map(_place, records), False)
+        verdicts |= {_place(record): True for record, _ in refused}
+        self._stop_if_too_many(verdicts)
         for topic, number in Counter(record.topic for record in records).items():
             metrics.EVENTS_CONSUMED.labels(topic).inc(number)
         await dead_letters.write(self._producer, refused, self._service)
+        self._note(verdicts)
         return admitted
 
     async def refuse(self, record: Record, error: EventError) -> None:
-        """Make a dead letter of a record that was admitted but that a rule refused."""
-        self._recent.append(True)
-        self._stop_if_too_many()
-        await dead_letters.write(self._producer, [(record, error)], self._service)
+        """As `refuse_all`, for one record."""
+        await self.refuse_all([(record, error)])
 
-    def _stop_if_too_many(self) -> None:
-        if sum(self._recent) > self._limit:
+    async def refuse_all(self, refused: Sequence[tuple[Record, EventError]]) -> None:
+        """Make dead letters of records that were admitted but that a rule refused.
+
+        Raises TooManyDeadLetters over the limit: none of them has become a dead letter then.
+        """
+        verdicts = {_place(record): True for record, _ in refused}
+        self._stop_if_too_many(verdicts)
+        await dead_letters.write(self._producer, refused, self._service)
+        self._note(verdicts)
+
+    def _stop_if_too_many(self, verdicts: dict[Place, bool]) -> None:
+        if not any(verdicts.values()):
+            return
+        sums = [0, *accumulate((self._recent | verdicts).values())]
+        seen = min(len(sums) - 1, self._window)
+        refused = max(total - sums[max(0, end - seen)] for end, total in enumerate(sums))
+        if refused > min(self._limit, max(FORGIVEN, self._limit * seen // self._window)):
             message = (
-                f"{sum(self._recent)} of the last {len(self._recent)} records were refused (limit {self._limit}); "
-                "look at the dead letters, mend the fault, then start again: nothing was skipped"
+                f"{refused} of {seen} records in a row were refused (limit {self._limit} of {self._window}); "
+                "none of this batch is a dead letter: mend the fault, then start again, and nothing is skipped"
             )
             raise TooManyDeadLetters(message)
+
+    def _note(self, verdicts: dict[Place, bool]) -> None:
+        self._recent |= verdicts
+        if len(self._recent) > self._window:
+            self._recent = dict(islice(self._recent.items(), len(self._recent) - self._window, None))
 
     def _decode(self, record: Record) -> Event | None:
         if record.unreadable:
@@ -82,6 +116,10 @@ class Guard:
         if self._check:
             self._check(record, event)
         return event
+
+
+def _place(record: Record) -> Place:
+    return record.topic, record.partition, record.offset
 
 
 def _split(record: Record) -> tuple[str, str]:
