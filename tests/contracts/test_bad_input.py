@@ -54,6 +54,16 @@ def _consent_of_2099() -> dict[str, Any]:
     return envelope(SHOP, "customer", {"version": 1, "consent": consent}, customerid="c1")
 
 
+def _consent_from(source: str) -> dict[str, Any]:
+    consent = {"email": {"granted": True, "changed_at": "2026-03-01T00:00:00Z", "source": source}}
+    return envelope(SHOP, "customer", {"version": 1, "consent": consent}, customerid="c1")
+
+
+def _an_engagement(**said: str) -> dict[str, Any]:
+    data = {"kind": "answered", "channel": "email", "occurred_at": "2026-03-02T09:00:00Z"} | said
+    return envelope(SHOP, "engagement", data, customerid="c1")
+
+
 def _a_state(kind: str, who: str, version: int) -> dict[str, Any]:
     if kind == "customer":
         return envelope(SHOP, kind, {"version": version}, customerid=who)
@@ -84,6 +94,22 @@ BAD = {
     "mixed currency": Bad(
         an_order(SHOP, lines=[_line(currency="USD"), _line(currency="EUR")]), 422, "mixed_currency", "data"
     ),
+    "a version beyond 64 bits": Bad(
+        _a_state("customer", "c1", 10**19), 422, "wrong_schema", "data.version", "inbound.customers"
+    ),
+    "NUL in an event id": Bad(_order(id="order\0"), 422, "bad_envelope", "id"),
+    "NUL in the source of a consent": Bad(
+        _consent_from("form\0"), 422, "wrong_schema", "data.consent.email.source", "inbound.customers"
+    ),
+    "NUL in an answer": Bad(
+        _an_engagement(answer="dry\0"), 422, "wrong_schema", "data.answer", "inbound.engagement"
+    ),
+    "NUL in a reason": Bad(
+        _an_engagement(reason="full\0"), 422, "wrong_schema", "data.reason", "inbound.engagement"
+    ),
+    "NUL in a message id": Bad(
+        _an_engagement(message_id="m\0"), 422, "wrong_schema", "data.message_id", "inbound.engagement"
+    ),
     "id as a float beyond 2^53": Bad(an_order(SHOP, float(BIG)), 422, "wrong_schema", "data.order_id"),
     "time without zone": Bad(_order(time="2026-03-02T09:00:00"), 422, "bad_envelope", "time"),
     "order time without zone": Bad(
@@ -102,7 +128,8 @@ BAD = {
 @pytest.fixture(scope="module")
 async def running(infrastructure: Infrastructure) -> AsyncIterator[Ingest]:
     async with own_database(infrastructure, SHOP) as database_url:
-        settings = settings_for(infrastructure, database_url, shops=SHOP)
+        never_stop = {"dead_letter_limit": 1000, "dead_letter_window": 1000}
+        settings = settings_for(infrastructure, database_url, shops=SHOP, **never_stop)
         await prepare(settings)
         async with ingest_running(SHOP, settings) as ingest:
             yield ingest
