@@ -7,6 +7,7 @@ OrderwakeError
 ├── JourneyError             a journey file cannot be used: file, line and fix
 ├── EventError               a record cannot be accepted: becomes a dead letter or a 4xx
 ├── RetryLater               the work failed for a reason that passes; do it again
+├── JourneysReplaced         another process has put other journeys in force; restart with them
 ├── StalePartition           another worker owns the partition now; drop the batch
 ├── ProducerLost             a producer that can never publish again; the process must start anew
 └── TooManyDeadLetters       so much is refused that the fault is ours; stop the service
@@ -70,6 +71,10 @@ class EventError(OrderwakeError):
 
 class RetryLater(OrderwakeError):  # noqa: N818  it is an instruction more than a fault
     """The work failed for a reason that passes (broker or database away). Nothing was acknowledged."""
+
+
+class JourneysReplaced(OrderwakeError):  # noqa: N818  it names the state found
+    """Another process has put other journeys in force. This one must end before it writes by its own."""
 
 
 class StalePartition(OrderwakeError):  # noqa: N818  it names the state found

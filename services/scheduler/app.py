@@ -1,16 +1,17 @@
 """Composition root of the scheduler."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
+from typing import Any
 
 from aiohttp import web
 
-from services.scheduler import publish
 from services.scheduler.deciding import Decider
 from services.scheduler.intake import TOPICS, Intake
 from services.scheduler.journeys import load_journeys
 from services.scheduler.poller import Poller
+from services.scheduler.publish import Publisher
 from services.scheduler.status import Status
 from services.scheduler.views import TOPICS as FOLLOWED
 from services.scheduler.views import Views
@@ -38,7 +39,7 @@ async def build(settings: Settings, clock: Clock) -> AsyncIterator[Running]:
     producer = make_producer(settings.kafka_bootstrap_servers)
     try:
         await producer.start()
-        await publish.publish(pool, journeys.values(), clock.machine())
+        publisher = Publisher(pool, journeys.values(), clock)
         guard = Guard(SERVICE, producer, settings.dead_letter_limit, settings.dead_letter_window)
         consumer = PositionedConsumer(
             service=SERVICE,
@@ -54,13 +55,23 @@ async def build(settings: Settings, clock: Clock) -> AsyncIterator[Running]:
         poller = Poller(pool, decider, settings, clock, relay.wake)
         status = Status(pool, poller, clock)
 
+        async def consume(stopping: asyncio.Event) -> None:
+            await _first(stopping, publisher.published.wait())
+            await consumer.run(stopping)
+
         async def decide(stopping: asyncio.Event) -> None:
-            await _caught_up(follower, stopping)
+            await _first(stopping, publisher.published.wait())
+            # Without complements, steps would find no product.
+            await _first(stopping, follower.wait_caught_up())
             await poller.run(stopping)
 
+        def ready() -> dict[str, bool]:
+            published = publisher.published.is_set()
+            return {"journeys": published, "views": follower.caught_up, "consumer": consumer.caught_up}
+
         yield Running(
-            loops=(consumer.run, follower.run, decide, relay.run, status.run),
-            ready=lambda: {"views": follower.caught_up, "consumer": consumer.caught_up},
+            loops=(publisher.run, consume, follower.run, decide, relay.run, status.run),
+            ready=ready,
             routes=[web.get("/v1/status", status.show)],
         )
     finally:
@@ -68,9 +79,9 @@ async def build(settings: Settings, clock: Clock) -> AsyncIterator[Running]:
         await pool.close()
 
 
-async def _caught_up(follower: Follower, stopping: asyncio.Event) -> None:
-    """Wait until every followed topic has been read: without complements, steps would find no product."""
-    waits = [asyncio.ensure_future(follower.wait_caught_up()), asyncio.ensure_future(stopping.wait())]
-    await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-    for wait in waits:
-        wait.cancel()
+async def _first(stopping: asyncio.Event, awaited: Coroutine[Any, Any, object]) -> None:
+    """Return when `awaited` is done or `stopping` is set."""
+    tasks = [asyncio.ensure_future(awaited), asyncio.ensure_future(stopping.wait())]
+    await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    for task in tasks:
+        task.cancel()

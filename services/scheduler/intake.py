@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from datetime import timedelta
 from functools import reduce
 
-from services.scheduler import derive, store
+from services.scheduler import derive, in_force, store
 from services.scheduler.domain import CustomerState, Journey, apply
 from services.scheduler.domain.erasure import erase
 from services.scheduler.domain.folding import fold
@@ -25,10 +25,15 @@ class Intake:
 
     def __init__(self, journeys: Collection[Journey], clock: Clock) -> None:
         self._journeys = journeys
+        self._mine = in_force.fingerprint(journeys)
         self._clock = clock
 
     async def handle(self, connection: store.Connection, batch: Sequence[Admitted]) -> None:
-        """Apply a batch in the caller's transaction, which also holds the batch's positions."""
+        """Apply a batch in the caller's transaction, which also holds the batch's positions.
+
+        Raises JourneysReplaced if other journeys than ours are in force.
+        """
+        await in_force.hold(connection, self._mine)
         events: dict[store.CustomerKey, list[Admitted]] = {}
         for admitted in batch:
             events.setdefault(split_key(admitted.record.key or b""), []).append(admitted)

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 import asyncpg
 import structlog
 
-from services.scheduler import intake, store
+from services.scheduler import in_force, intake, store
 from services.scheduler.deciding import Decider, Settled
 from services.scheduler.store import Locked
 from services.scheduler.views import Paused
@@ -44,6 +44,7 @@ class Poller:
     ) -> None:
         self._pool = pool
         self._decider = decider
+        self._mine = in_force.fingerprint(decider.journeys.values())
         self._limit = settings.scheduler_claim
         self._stale_after = timedelta(seconds=settings.stale_after_seconds)
         self._clock = clock
@@ -63,9 +64,13 @@ class Poller:
             await _rest(stopping, pause)
 
     async def run_once(self, now: datetime) -> int:
-        """Decide one claim of customers as at business time `now`; returns how many it claimed."""
+        """Decide one claim of customers as at business time `now`; returns how many it claimed.
+
+        Raises JourneysReplaced if other journeys than ours are in force.
+        """
         paused = self._decider.views.paused()
         async with self._pool.acquire() as connection, connection.transaction():
+            await in_force.hold(connection, self._mine)
             trusted = sorted(await self.fresh(connection))
             claimed = await store.claim(connection, now, trusted, paused, self._limit) if trusted else []
             # Again, under the locks: nothing of these customers can be consumed now, so their states stand on

@@ -15,9 +15,9 @@ FOR UPDATE OF customers;
 -- name: lock_next
 SELECT shop_id, customer_id, partition_number, state
 FROM customers
-WHERE shop_id = ANY($1::text[]) AND (shop_id, customer_id) > ($2, $3)
+WHERE (shop_id, customer_id) > ($1, $2)
 ORDER BY shop_id, customer_id
-LIMIT $4
+LIMIT $3
 FOR UPDATE;
 
 -- name: claim
@@ -73,13 +73,28 @@ SET due_at = excluded.due_at, next_at = excluded.next_at, attempt = excluded.att
 -- name: positions
 SELECT topic, partition_number, position, observed_at, behind_since FROM positions;
 
--- name: publish_journey
+-- name: share_in_force
+LOCK TABLE journeys_in_force IN ROW SHARE MODE;
+
+-- name: lock_in_force
+LOCK TABLE journeys_in_force IN EXCLUSIVE MODE;
+
+-- name: in_force
+SELECT fingerprint, reached_shop, reached_customer, complete FROM journeys_in_force;
+
+-- name: put_in_force
+INSERT INTO journeys_in_force (fingerprint, since)
+VALUES ($1, $2)
+ON CONFLICT (only_row) DO UPDATE
+SET fingerprint = excluded.fingerprint, since = excluded.since, reached_shop = '', reached_customer = '', complete = false;
+
+-- name: advance_in_force
+UPDATE journeys_in_force SET reached_shop = $1, reached_customer = $2, complete = $3;
+
+-- name: keep_journey
 INSERT INTO journeys (journey, version, body, published_at)
 VALUES ($1, $2, $3, $4)
 ON CONFLICT (journey, version) DO NOTHING;
-
--- name: published_journeys
-SELECT journey, version FROM journeys;
 
 -- name: tally
 INSERT INTO tallies (slot, verdict, reason, decisions)

@@ -61,6 +61,15 @@ Timing = tuple[datetime, datetime, int]
 
 
 @dataclass(frozen=True, slots=True)
+class InForce:
+    """The journeys that all processes go by, and the last customer derived anew since they do."""
+
+    fingerprint: str
+    reached: CustomerKey
+    complete: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Difference:
     """What turns the rows that exist into those that should."""
 
@@ -137,24 +146,43 @@ async def tally(connection: Connection, slot: int, verdicts: Counter[tuple[str, 
     )
 
 
-async def published(connection: Connection) -> set[tuple[str, str]]:
-    """List the journeys' versions that have been in force, as (journey, version)."""
-    return {(row["journey"], row["version"]) for row in await connection.fetch(queries.published_journeys)}
+async def share_in_force(connection: Connection) -> None:
+    """Let nobody change what is in force until this transaction ends; others may share."""
+    await connection.execute(queries.share_in_force)
 
 
-async def publish_journey(
-    connection: Connection, journey: str, version: str, body: str, now: datetime
-) -> None:
-    """Keep the text of a version; one that is there already stays as it is."""
-    await connection.execute(queries.publish_journey, journey, version, body, now)
+async def in_force(connection: Connection) -> InForce | None:
+    """Return what is in force, or None before the first start."""
+    row = await connection.fetchrow(queries.in_force)
+    if row is None:
+        return None
+    return InForce(row["fingerprint"], (row["reached_shop"], row["reached_customer"]), row["complete"])
 
 
-async def lock_next(
-    connection: Connection, shops: Sequence[str], after: CustomerKey, limit: int
-) -> list[Locked]:
-    """Lock the next customers of some shops, in the order of their keys, whose keys come after `after`."""
-    rows = await connection.fetch(queries.lock_next, shops, *after, limit)
-    return [_locked(row) for row in rows]
+async def lock_in_force(connection: Connection) -> InForce | None:
+    """Wait for all who share what is in force and return it; it is this transaction's to change."""
+    await connection.execute(queries.lock_in_force)
+    return await in_force(connection)
+
+
+async def put_in_force(connection: Connection, fingerprint: str, now: datetime) -> None:
+    """Put other journeys in force, with no customer derived anew yet."""
+    await connection.execute(queries.put_in_force, fingerprint, now)
+
+
+async def advance_in_force(connection: Connection, reached: CustomerKey, *, complete: bool) -> None:
+    """Note the last customer derived anew, and whether none is left."""
+    await connection.execute(queries.advance_in_force, *reached, complete)
+
+
+async def keep_journey(connection: Connection, journey: str, version: str, body: str, now: datetime) -> None:
+    """Keep the text of a version for the record; one that is there already stays as it is."""
+    await connection.execute(queries.keep_journey, journey, version, body, now)
+
+
+async def lock_next(connection: Connection, after: CustomerKey, limit: int) -> list[Locked]:
+    """Lock the next customers, in the order of their keys, whose keys come after `after`."""
+    return [_locked(row) for row in await connection.fetch(queries.lock_next, *after, limit)]
 
 
 async def count_steps(connection: Connection, now: datetime) -> dict[str, int]:

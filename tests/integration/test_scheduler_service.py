@@ -18,6 +18,7 @@ from services.scheduler.app import build
 from shared import events
 from shared.db import create_pool, migrate
 from shared.embedded import Infrastructure
+from shared.errors import JourneysReplaced
 from shared.events import Control, ControlSet, Event, decode
 from shared.ids import partition_key
 from shared.kafka.outbox import Outgoing, Relay, put
@@ -49,6 +50,16 @@ class Stand:
     def __init__(self, settings: Settings, producer: AIOKafkaProducer, pool: asyncpg.Pool) -> None:
         self.settings, self.producer, self.pool = settings, producer, pool
         self.clock = MovedClock()
+        self.running: Running | None = None
+
+    def ready(self) -> dict[str, bool]:
+        """Return what the service that was started last says of its readiness."""
+        assert self.running is not None
+        return self.running.ready()
+
+    def change(self, **changes: object) -> None:
+        """Write another text of the journey."""
+        (self.settings.journeys_dir / "routine.yaml").write_text(json.dumps(journey_text(SHOP, **changes)))
 
     async def tell(self, *news: Event) -> None:
         for event in news:
@@ -77,7 +88,7 @@ class Stand:
         """Run the service; yields its address."""
         stopping = asyncio.Event()
         async with build(self.settings, self.clock) as running:
-            runner = await _serve(running)
+            self.running, runner = running, await _serve(running)
             loops = [asyncio.ensure_future(loop(stopping)) for loop in running.loops]
             try:
                 yield f"http://127.0.0.1:{runner.addresses[0][1]}"
@@ -227,11 +238,47 @@ async def test_a_new_version_of_a_journey_moves_the_people_who_wait(stand: Stand
     await stand.tell(profile(SHOP, "c-1"), order())
     async with stand.service():
         await stand.wait_for_steps(2)
-    shorter = journey_text(SHOP, steps=journey_text(SHOP)["steps"][:1])
-    (stand.settings.journeys_dir / "routine.yaml").write_text(json.dumps(shorter))
+    stand.change(steps=journey_text(SHOP)["steps"][:1])
     async with stand.service():
         await stand.wait_for_steps(1)
         assert await stand.pool.fetchval(queries.versions) == 2
+
+
+async def test_it_serves_at_once_and_is_ready_and_reads_only_after_all_have_moved(stand: Stand) -> None:
+    await stand.tell(profile(SHOP, "c-1"), order())
+    async with stand.service():
+        await stand.wait_for_steps(2)
+    stand.change(steps=journey_text(SHOP)["steps"][:1])
+    await stand.tell(profile(SHOP, "c-2"), order(customer="c-2"))
+    async with stand.pool.acquire() as connection:
+        held = connection.transaction()
+        await held.start()
+        await connection.execute(queries.hold_customers)
+        async with stand.service() as url:
+            await eventually(lambda: stand.ready()["views"])
+            async with ClientSession() as http, http.get(f"{url}/v1/status") as answer:
+                assert answer.status == 200
+            assert (stand.ready()["journeys"], stand.ready()["consumer"]) == (False, False)
+            assert len(await stand.pool.fetch(queries.steps)) == 2
+            await held.rollback()
+            await eventually(lambda: all(stand.ready().values()))
+            assert [row["step"] for row in await stand.pool.fetch(queries.steps)] == ["pair", "pair"]
+
+
+async def test_an_old_process_stops_by_itself_when_one_with_other_journeys_starts(stand: Stand) -> None:
+    await stand.tell(profile(SHOP, "c-1"), order())
+    stopping = asyncio.Event()
+    async with build(stand.settings, stand.clock) as old:
+        loops = [asyncio.ensure_future(loop(stopping)) for loop in old.loops]
+        await stand.wait_for_steps(2)
+        stand.change(steps=journey_text(SHOP)["steps"][:1])
+        async with stand.service():
+            done, _ = await asyncio.wait(loops, timeout=30, return_when=asyncio.FIRST_COMPLETED)
+            stopping.set()
+            results = await asyncio.gather(*loops, return_exceptions=True)
+            assert done
+            assert any(isinstance(each, JourneysReplaced) for each in results)
+            await stand.wait_for_steps(1)
 
 
 async def test_what_nobody_can_read_becomes_a_dead_letter_and_the_rest_goes_on(stand: Stand) -> None:

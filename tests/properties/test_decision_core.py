@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from services.scheduler.domain import CustomerState, Journey, apply, decide, due, record
-from services.scheduler.domain.experiment import held_out
+from services.scheduler.domain.experiment import place
 from services.scheduler.domain.folding import fold
 from services.scheduler.domain.ownership import owned
 from shared.events import (
@@ -113,7 +113,7 @@ def test_who_is_held_out_never_changes(versions: list[Event], plan: Journey) -> 
     occurrence = next(iter(due(known, [plan]).values()))
     decisions = [decide(known, occurrence, plan, PROPOSED, context(), occurrence.due_at)]
     decisions += [decide(state(order()), occurrence, plan, (), context(2), MONDAY_NOON + timedelta(days=9))]
-    expected = "holdout" if held_out(SHOP, CUSTOMER, plan.holdout) else "treated"
+    expected = "holdout" if place(SHOP, CUSTOMER, plan.holdout.salt) < plan.holdout.share else "treated"
     assert {each.variant for each in decisions} == {expected}
 
 

@@ -18,6 +18,7 @@ from services.scheduler.deciding import Decider
 from services.scheduler.domain import CustomerState, Journey
 from services.scheduler.intake import TOPICS, Intake
 from services.scheduler.poller import Poller
+from services.scheduler.publish import Publisher
 from services.scheduler.views import Views
 from shared import events, ids
 from shared.clock import SystemClock
@@ -161,6 +162,16 @@ class Bench:
         decider = Decider(self.journeys, self.views, ContactHours.load())
         return Poller(self.pool, decider, self.settings, self.clock)
 
+    def publisher(self) -> Publisher:
+        """Return a new publisher, as a process that starts would have one."""
+        return Publisher(self.pool, self.journeys.values(), self.clock)
+
+    async def publish(self) -> None:
+        """Start as a process would: put the journeys in force and derive all customers anew."""
+        publisher = self.publisher()
+        while not publisher.published.is_set():
+            await publisher.run_once()
+
     async def feed(self, *news: Event | Admitted) -> None:
         """Let the intake have a batch."""
         batch = [each if isinstance(each, Admitted) else admitted(each) for each in news]
@@ -213,5 +224,6 @@ async def bench(database_url: str, journeys: Iterable[Journey], views: Views) ->
     pool = await create_pool(settings, "scheduler")
     ready = Bench(pool, settings, {each.id: each for each in journeys}, views)
     await ready.fresh()
+    await ready.publish()
     yield ready
     await pool.close()

@@ -21,6 +21,12 @@ SELECT state FROM customers WHERE shop_id = $1 AND customer_id = $2;
 -- name: decided
 SELECT coalesce(sum(decisions), 0)::bigint FROM scheduler.tallies WHERE verdict <> 'defer';
 
+-- name: hold_customers
+SELECT FROM customers FOR UPDATE;
+
+-- name: waiting_locks
+SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'journeys_in_force'::regclass;
+
 -- name: versions
 SELECT count(*) FROM journeys;
 

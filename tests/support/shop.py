@@ -8,7 +8,7 @@ from decimal import Decimal
 from itertools import count
 from typing import Any
 
-from services.scheduler.domain.experiment import held_out
+from services.scheduler.domain.experiment import place
 from services.scheduler.domain.journey import Journey
 from shared import events, ids
 from shared.events import Channel, Event, ShipmentStatus
@@ -55,7 +55,8 @@ class Shop:
     def customer(self, name: str, *consents: str, held: bool = False) -> Event:
         """A customer who said yes to these channels; their id is such that they are held out, or are not."""
         named = (f"{name}-{number}" for number in count(1))
-        self.ids[name] = next(one for one in named if held_out(self.id, one, self.journey.holdout) is held)
+        terms = self.journey.holdout
+        self.ids[name] = next(one for one in named if (place(self.id, one, terms.salt) < terms.share) is held)
         agreed = {
             channel: events.Consent(
                 granted=channel in consents, changed_at=self.stage.now - _LONG_AGO, source="checkout"

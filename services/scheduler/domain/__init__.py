@@ -2,8 +2,7 @@
 
 state = apply(state, event)                                commutative and idempotent
 due(state, journeys)                                       {message id: Due}, decided or not
-candidates, version = gather(state, due, complements)      what goes with the order's products
-decide(state, due, journey, candidates, context, now)      Decision; candidates go with the order's products
+decide(state, due, journey, candidates, context, now)      Decision; `candidates` go with the order's products
 record(state, decision)                                    the verdict as a fact
 message(state, decision, journey, context)                 Message, for a verdict of send
 """

@@ -2,8 +2,6 @@
 
 import hashlib
 
-from services.scheduler.domain.journey import Holdout
-
 _RANGE = 2**64
 
 
@@ -11,8 +9,3 @@ def place(shop: str, customer: str, salt: str) -> float:
     """Return the customer's place in [0, 1): uniform over customers, and independent for each salt."""
     digest = hashlib.sha256(f"{shop}\x1f{customer}\x1f{salt}".encode()).digest()
     return (int.from_bytes(digest[:8], "big") >> 11) / (_RANGE >> 11)
-
-
-def held_out(shop: str, customer: str, holdout: Holdout) -> bool:
-    """Whether the customer is sent nothing by the shop's whole programme."""
-    return place(shop, customer, holdout.salt) < holdout.share

@@ -1,12 +1,10 @@
 """Who is held out."""
 
-from services.scheduler.domain.experiment import held_out, place
-from services.scheduler.domain.journey import Holdout
+from services.scheduler.domain.experiment import place
 
 
 def test_the_share_held_out_is_the_share_asked_for() -> None:
-    terms = Holdout(share=0.10)
-    held = sum(held_out("skincare", f"c-{each}", terms) for each in range(20_000))
+    held = sum(place("skincare", f"c-{each}", "programme-1") < 0.10 for each in range(20_000))
     assert 1_870 < held < 2_130  # three standard deviations of 20,000 draws at 0.1
 
 
@@ -22,16 +20,7 @@ def test_a_place_never_changes() -> None:
 
 
 def test_another_salt_or_shop_draws_anew() -> None:
-    terms, other = Holdout(share=0.5), Holdout(share=0.5, salt="programme-2")
     people = [f"c-{each}" for each in range(2_000)]
-    both = sum(held_out("a", each, terms) and held_out("a", each, other) for each in people)
-    shops = sum(held_out("a", each, terms) and held_out("b", each, terms) for each in people)
-    assert 430 < both < 570
-    assert 430 < shops < 570
-
-
-def test_a_larger_share_keeps_those_who_were_held_out() -> None:
-    people = [f"c-{each}" for each in range(2_000)]
-    small = {each for each in people if held_out("a", each, Holdout(share=0.10))}
-    large = {each for each in people if held_out("a", each, Holdout(share=0.15))}
-    assert small < large
+    held = {each for each in people if place("a", each, "programme-1") < 0.5}
+    assert 430 < sum(place("a", each, "programme-2") < 0.5 for each in held) < 570
+    assert 430 < sum(place("b", each, "programme-1") < 0.5 for each in held) < 570

@@ -1,0 +1,184 @@
+"""One set of journeys is in force: whoever starts derives all people by its own, whoever has others stops."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from services.scheduler import publish, store
+from services.scheduler.in_force import fingerprint
+from services.scheduler.store import CustomerKey, Locked
+from shared.errors import JourneysReplaced
+from tests.support import eventually
+from tests.support.samples import START, order
+from tests.support.scheduling import Bench, bench, journey, profile, queries, shelf, step
+
+SHOP = "skincare"
+HOUR = timedelta(hours=1)
+OLD = journey(SHOP)
+NEW = journey(SHOP, steps=[step("pair", "email", "order", "90m"), step("later", "email", "order", "6h")])
+
+
+@pytest.fixture
+async def old(database_url: str) -> AsyncIterator[Bench]:
+    async with bench(database_url, [OLD], shelf(SHOP)) as ready:
+        yield ready
+
+
+@pytest.fixture
+def new(old: Bench) -> Bench:
+    """Stand for a process with other journeys, on the same store; it has not started."""
+    return replace(old, journeys={NEW.id: NEW})
+
+
+def _waits(rows: Sequence[dict[str, Any]]) -> list[tuple[str, str, timedelta]]:
+    return sorted((row["customer_id"], row["step"], row["due_at"] - START) for row in rows)
+
+
+async def _enrol(shop: Bench, *customers: str) -> None:
+    for each in customers:
+        await shop.feed(profile(SHOP, each), order(customer=each))
+
+
+async def test_new_journeys_move_all_who_wait(old: Bench, new: Bench) -> None:
+    await _enrol(old, "c-1")
+    await new.publish()
+    assert _waits(await old.steps()) == [("c-1", "later", 6 * HOUR), ("c-1", "pair", 1.5 * HOUR)]
+
+
+async def test_a_revert_moves_them_back_and_both_versions_stay_on_record(old: Bench, new: Bench) -> None:
+    await _enrol(old, "c-1")
+    before = await old.steps()
+    await new.publish()
+    await _enrol(new, "c-2")
+    await old.publish()
+    assert _waits(await old.steps()) == sorted(
+        (customer, name, due) for _, name, due in _waits(before) for customer in ("c-1", "c-2")
+    )
+    assert await old.pool.fetchval(queries.versions) == 2
+
+
+async def test_people_of_a_shop_whose_journey_is_gone_wait_for_nothing(old: Bench) -> None:
+    await _enrol(old, "c-1")
+    other = journey("grocer")
+    await replace(old, journeys={other.id: other}).publish()
+    assert await old.steps() == []
+
+
+async def test_an_old_process_deletes_no_step_of_the_new_ones_and_stops(old: Bench, new: Bench) -> None:
+    await _enrol(old, "c-1")
+    await new.publish()
+    expected, state = await new.steps(), await new.state(SHOP)
+    with pytest.raises(JourneysReplaced, match="restart with them"):
+        await old.feed(order("o-2"))
+    with pytest.raises(JourneysReplaced):
+        await asyncio.wait_for(old.poller().run(asyncio.Event()), 20)
+    assert (await new.steps(), await new.state(SHOP)) == (expected, state)
+    await new.feed(order("o-2"))
+    assert await new.poll(START + 2 * HOUR) == 1
+
+
+async def test_a_process_that_is_replaced_while_it_publishes_does_not_take_over_again(
+    old: Bench, new: Bench
+) -> None:
+    await _enrol(old, "c-1")
+    publisher = new.publisher()
+    await publisher.run_once()
+    await old.publish()
+    with pytest.raises(JourneysReplaced):
+        await publisher.run(asyncio.Event())
+    assert {row["step"] for row in await old.steps()} == {"pair", "second"}
+
+
+async def test_a_batch_under_way_is_finished_before_others_take_over_so_its_people_move_too(
+    old: Bench, new: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written, go_on = asyncio.Event(), asyncio.Event()
+    write = store.write_steps
+
+    async def slow(connection: store.Connection, change: store.Difference) -> None:
+        await write(connection, change)
+        written.set()
+        await go_on.wait()
+
+    monkeypatch.setattr(store, "write_steps", slow)
+    feeding = asyncio.ensure_future(_enrol(old, "c-1"))
+    await written.wait()
+    publishing = asyncio.ensure_future(new.publish())
+    await eventually(lambda: old.pool.fetchval(queries.waiting_locks))
+    go_on.set()
+    await asyncio.gather(feeding, publishing)
+    assert {row["step"] for row in await new.steps()} == {"pair", "later"}
+
+
+class _Watched:
+    """Counts which customers are derived anew; dies in the batch of that number."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, dies_in: int | None = None) -> None:
+        self.seen: list[str] = []
+        self._batches = 0
+        self._dies_in = dies_in
+        self._lock_next = store.lock_next
+        monkeypatch.setattr(publish, "_CUSTOMERS", 2)
+        monkeypatch.setattr(store, "lock_next", self.lock_next)
+
+    async def lock_next(self, connection: store.Connection, after: CustomerKey, limit: int) -> list[Locked]:
+        found = await self._lock_next(connection, after, limit)
+        self._batches += 1
+        if self._batches == self._dies_in:
+            raise _Killed
+        self.seen += [each.customer_id for each in found]
+        return found
+
+
+class _Killed(Exception):  # noqa: N818  what happens to a process
+    pass
+
+
+async def test_a_killed_publication_goes_on_where_it_stopped(
+    old: Bench, new: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    customers = [f"c-{number}" for number in range(7)]
+    await _enrol(old, *customers)
+    with monkeypatch.context() as patch:
+        first = _Watched(patch, dies_in=3)
+        with pytest.raises(_Killed):
+            await new.publish()
+    assert first.seen == customers[:4]
+    with monkeypatch.context() as patch:
+        second = _Watched(patch)
+        await new.publish()
+    assert second.seen == customers[4:]
+    assert {row["step"] for row in await new.steps()} == {"pair", "later"}
+    assert len(await new.steps()) == 2 * len(customers)
+
+
+async def test_a_restart_with_the_same_journeys_derives_nobody_anew(
+    old: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await _enrol(old, "c-1")
+    with monkeypatch.context() as patch:
+        watched = _Watched(patch)
+        await old.publish()
+    assert watched.seen == []
+
+
+async def test_two_that_start_together_share_the_work(
+    old: Bench, new: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    customers = [f"c-{number}" for number in range(9)]
+    await _enrol(old, *customers)
+    with monkeypatch.context() as patch:
+        watched = _Watched(patch)
+        await asyncio.gather(new.publish(), new.publish())
+    assert sorted(watched.seen) == customers
+    assert {row["step"] for row in await new.steps()} == {"pair", "later"}
+
+
+def test_the_fingerprint_is_that_of_the_contents_whatever_the_order() -> None:
+    other = journey("grocer")
+    assert fingerprint([OLD, other]) == fingerprint([other, journey(SHOP)])
+    assert len({fingerprint(each) for each in ([OLD], [NEW], [OLD, other], [other])}) == 4
