@@ -100,6 +100,19 @@ def test_the_patches_meet_the_containers_that_they_are_for() -> None:
         ("patches/pod.yaml", "Deployment"),
         ("patches/pod.yaml", "Job"),
         ("patches/service.yaml", "Deployment"),
+        ("patches/scheduler.yaml", "Deployment"),
+    }
+
+
+def test_old_schedulers_end_before_new_ones_start() -> None:
+    """Kubernetes restarts an old pod with its old journeys: side by side they would replace each other in turn."""
+    patches = KUSTOMIZATION["patches"]
+    assert patches[-1] == {
+        "path": "patches/scheduler.yaml",
+        "target": {"kind": "Deployment", "name": "orderwake-scheduler"},
+    }
+    assert one(BASE / "patches" / "scheduler.yaml")["spec"] == {
+        "strategy": {"type": "Recreate", "rollingUpdate": None}
     }
 
 
