@@ -57,6 +57,7 @@ class Stack:
             "ORDERWAKE_TWILIO_ACCOUNT_SID": ACCOUNT,
             "ORDERWAKE_TWILIO_AUTH_TOKEN": TOKEN,
             "ORDERWAKE_TWILIO_FROM": "+12025550100",
+            "ORDERWAKE_PUBLIC_URL": "https://go.example.com",
         }
 
     async def _start_receiver(self, name: str, *arguments: str) -> int:

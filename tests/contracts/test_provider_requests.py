@@ -111,6 +111,41 @@ async def test_a_connection_is_kept_and_a_closed_one_is_made_anew(smtp: FakeSmtp
     await provider.close()
 
 
+async def _refused(smtp: FakeSmtp) -> Answer:
+    provider = SmtpProvider(Settings(smtp_port=smtp.port))
+    answer = await provider.send(_email())
+    await provider.close()
+    return answer
+
+
+@pytest.mark.parametrize("reply", ["530 5.7.0 must log in", "550 5.1.8 not you", "553 sender rejected"])
+async def test_a_sender_that_is_refused_loses_no_message(smtp: FakeSmtp, reply: str) -> None:
+    smtp.sender_refusal = reply
+    answer = await _refused(smtp)
+    assert (answer.result, answer.reason, answer.our_fault) == (Result.NOT_TAKEN, f"smtp_{reply[:3]}", True)
+    assert (answer.retry_after or 0) >= 60
+
+
+async def test_a_sender_that_is_refused_in_the_recipients_turn_loses_no_message(smtp: FakeSmtp) -> None:
+    smtp.faults.script.append("5xx_us")
+    answer = await _refused(smtp)
+    assert (answer.result, answer.our_fault) == (Result.NOT_TAKEN, True)
+
+
+async def test_a_sender_that_is_asked_to_wait_is_not_at_fault(smtp: FakeSmtp) -> None:
+    smtp.sender_refusal = "451 4.7.1 greylisted"
+    answer = await _refused(smtp)
+    assert (answer.result, answer.our_fault, answer.retry_after) == (Result.NOT_TAKEN, False, None)
+
+
+def test_a_providers_words_are_kept_as_short_plain_ascii() -> None:
+    answer = Answer(Result.ACCEPTED, reason="caf\udce9", reference="2.0.0 Ok\nqueu\x00ed ä" + "x" * 500)
+    assert answer.reason == "caf?"
+    assert answer.reference is not None
+    assert answer.reference.startswith("2.0.0 Ok queu ed ?x")
+    assert len(answer.reference) == 200
+
+
 async def test_no_server_means_not_taken() -> None:
     provider = SmtpProvider(Settings(smtp_port=1))
     assert (await provider.send(_email())).result is Result.NOT_TAKEN
@@ -124,6 +159,7 @@ def _twilio(fake: FakeTwilio, **changes: str | float) -> TwilioProvider:
             "twilio_auth_token": TOKEN,
             "twilio_from": SENDER,
             "provider_timeout_seconds": 0.3,
+            "public_url": "https://go.example.com",
             **changes,
         }
     )
@@ -153,9 +189,15 @@ async def test_an_sms_carries_its_id_and_a_validity_within_the_limit(twilio: Fak
     assert (entry["k"], entry["validity"], entry["to"]) == (str(parcel.message_id), "36000", parcel.recipient)
 
 
+async def test_nobody_is_asked_to_call_back_an_address_that_was_never_set(twilio: FakeTwilio) -> None:
+    example = Settings().public_url
+    await _answer(_twilio(twilio, public_url=example), _sms())
+    assert [entry["callback"] for entry in twilio.received()] == [""]
+
+
 async def test_wrong_credentials_leave_the_message_for_later(twilio: FakeTwilio) -> None:
     answer = await _answer(_twilio(twilio, twilio_auth_token="wrong"), _sms())
-    assert (answer.result, answer.reason) == (Result.NOT_TAKEN, "twilio_20003")
+    assert (answer.result, answer.reason, answer.our_fault) == (Result.NOT_TAKEN, "twilio_20003", True)
     assert (answer.retry_after or 0) >= 60
 
 
@@ -190,10 +232,14 @@ def test_every_code_of_the_table_leads_to_its_action(code: int) -> None:
     rule = CODES[code]
     answer = judge(400, f'{{"code": {code}, "message": "no"}}'.encode(), {"Retry-After": "7"})
     assert answer.reason == f"twilio_{code}"
-    assert (answer.result is Result.NOT_TAKEN) is (rule.action is Action.BACK_OFF)
+    waits = rule.action in (Action.BACK_OFF, Action.SENDER_AT_FAULT)
+    assert (answer.result is Result.NOT_TAKEN) is waits
+    assert answer.our_fault is (rule.action is Action.SENDER_AT_FAULT)
     assert answer.opted_out is (rule.action is Action.SUPPRESS)
     if rule.action is Action.BACK_OFF:
         assert answer.retry_after == max(7.0, rule.wait_seconds or 0)
+    if answer.our_fault:
+        assert (answer.retry_after or 0) >= 60
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"<html>", b'{"code": "x"}'])

@@ -82,6 +82,7 @@ class World:
             "ORDERWAKE_DISPATCHER_CLAIM": str(CLAIM),
             "ORDERWAKE_DISPATCHER_LEASE_SECONDS": "3",
             "ORDERWAKE_PROVIDER_TIMEOUT_SECONDS": "2",
+            "ORDERWAKE_PUBLIC_URL": "https://go.example.com",
             "ORDERWAKE_SMTP_PORT": str(self.smtp.said["port"]),
             "ORDERWAKE_TWILIO_URL": f"http://127.0.0.1:{self.twilio.said['port']}",
             "ORDERWAKE_TWILIO_ACCOUNT_SID": self.twilio.said["account"],

@@ -1,8 +1,8 @@
 """An SMTP server that takes mail and keeps it: each message as `.eml`, and a line in `received.jsonl`.
 
-Faults: `4xx` and `5xx` refuse the recipient, `data_4xx` refuses after the content, `drop_before` closes the
-connection before the recipient is accepted, `drop_lost` after the content without keeping it, `drop_taken`
-after keeping it.
+Faults: `4xx` and `5xx` refuse the recipient, `5xx_us` the sender in the recipient's turn, `data_4xx` refuses
+after the content, `drop_before` closes the connection before the recipient is accepted, `drop_lost` after the
+content without keeping it, `drop_taken` after keeping it.
 
     python -m tests.fakes.smtp --port 0 --folder DIR [--fault 4xx=0.05] [--seed 7]
 """
@@ -21,12 +21,15 @@ from tests.fakes.faults import Faults, parse
 from tests.fakes.log import ReceivedLog, read
 from tests.fakes.serving import parser, serve
 
-FAULTS = ("4xx", "5xx", "data_4xx", "drop_before", "drop_lost", "drop_taken")
+FAULTS = ("4xx", "5xx", "5xx_us", "data_4xx", "drop_before", "drop_lost", "drop_taken")
 _RECEIVED = "received.jsonl"
 
 
 class FakeSmtp:
-    """A server on 127.0.0.1. While `gate` is cleared no content is answered: slow without sleeping."""
+    """A server on 127.0.0.1. While `gate` is cleared no content is answered: slow without sleeping.
+
+    `sender_refusal` is what every sender is told, if anything.
+    """
 
     def __init__(self, folder: Path, faults: Faults | None = None) -> None:
         self.folder = folder
@@ -34,6 +37,7 @@ class FakeSmtp:
         self.gate = asyncio.Event()
         self.gate.set()
         self.waiting = 0
+        self.sender_refusal: str | None = None
         self._received = ReceivedLog(folder / _RECEIVED)
         self._server: asyncio.Server | None = None
         self._sessions: set[SMTP] = set()
@@ -79,6 +83,17 @@ class FakeSmtp:
         self._sessions.add(session)
         return session
 
+    async def handle_MAIL(  # noqa: N802  aiosmtpd's names
+        self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
+    ) -> str:
+        """Accept the sender, unless all are refused."""
+        del server, session
+        if self.sender_refusal is not None:
+            return self.sender_refusal
+        envelope.mail_from = address
+        envelope.mail_options.extend(options)
+        return "250 OK"
+
     async def handle_RCPT(  # noqa: N802  aiosmtpd's names
         self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
     ) -> str:
@@ -89,6 +104,8 @@ class FakeSmtp:
             return "451 4.3.0 try again later"
         if fault == "5xx":
             return "550 5.1.1 no such mailbox"
+        if fault == "5xx_us":
+            return "550 5.1.8 sender address rejected"
         if fault == "drop_before":
             _cut(server)
             return "421 gone"

@@ -81,7 +81,7 @@ class FakeTwilio:
         self._received.close()
 
     def received(self) -> list[dict[str, Any]]:
-        """What was accepted, in order: `sid`, `to`, `body`, `k` and `validity`."""
+        """What was accepted, in order: `sid`, `to`, `body`, `k`, `callback` and `validity`."""
         return read(self._received.path)
 
     async def _status(self, _: web.Request) -> web.Response:
@@ -122,13 +122,15 @@ class FakeTwilio:
     def _accept(self, form: dict[str, str]) -> dict[str, Any]:
         self._number += 1
         sid = "SM" + hashlib.md5(str(self._number).encode(), usedforsecurity=False).hexdigest()
-        k = parse_qs(urlsplit(form.get("StatusCallback", "")).query).get("k", [""])[0]
+        callback = form.get("StatusCallback", "")
+        k = parse_qs(urlsplit(callback).query).get("k", [""])[0]
         self._received.append(
             {
                 "sid": sid,
                 "to": form["To"],
                 "body": form["Body"],
                 "k": k,
+                "callback": callback,
                 "validity": form.get("ValidityPeriod"),
             }
         )

@@ -12,6 +12,9 @@ from uuid import UUID
 
 from shared.events import Channel
 
+LONGEST_WORDS = 200
+MENDING_SECONDS = 60.0
+
 
 class Result(StrEnum):
     """What became of a hand-over."""
@@ -27,7 +30,10 @@ class Answer:
     """A provider's answer. `reason` is a short code without personal data, e.g. `smtp_550` or `twilio_21610`.
 
     `retry_after` (machine seconds) is the least wait that a provider asked for, with `not_taken`. `opted_out`
-    says that the recipient told the provider to stop: the channel is suppressed for this customer.
+    says that the recipient told the provider to stop: the channel is suppressed for this customer. `our_fault`
+    says that the provider refuses us, not this message: a person must mend sender or credentials.
+
+    Whatever words a provider sent, `reason` and `reference` hold printable ASCII of bounded length.
     """
 
     result: Result
@@ -35,6 +41,12 @@ class Answer:
     reference: str | None = None
     retry_after: float | None = None
     opted_out: bool = False
+    our_fault: bool = False
+
+    def __post_init__(self) -> None:
+        """Make the provider's words such that every store takes them."""
+        object.__setattr__(self, "reason", _storable(self.reason))
+        object.__setattr__(self, "reference", _storable(self.reference))
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,3 +92,15 @@ class Provider(Protocol):
 
     async def close(self) -> None:
         """Close clients."""
+
+
+def ours_to_mend(reason: str) -> Answer:
+    """The answer to a refusal that no message is to blame for: nothing is lost, and the provider is not pressed."""
+    return Answer(Result.NOT_TAKEN, reason, retry_after=MENDING_SECONDS, our_fault=True)
+
+
+def _storable(words: str | None) -> str | None:
+    if words is None:
+        return None
+    plain = words[:LONGEST_WORDS].encode("ascii", "replace").decode("ascii")
+    return "".join(letter if letter.isprintable() else " " for letter in plain)

@@ -6,6 +6,7 @@ is begun nothing can have been taken; from then on only a reply tells.
 """
 
 import asyncio
+import re
 import socket
 from binascii import b2a_qp
 from email.errors import HeaderParseError
@@ -16,7 +17,7 @@ from email.utils import format_datetime
 
 import aiosmtplib
 
-from services.dispatcher.providers.base import Answer, EmailContent, Parcel, Result
+from services.dispatcher.providers.base import Answer, EmailContent, Parcel, Result, ours_to_mend
 from shared.events import Channel
 from shared.settings import Settings
 
@@ -24,6 +25,9 @@ POLICY = SMTP_POLICY.clone(max_line_length=998)
 CORRELATION_HEADER = "X-Orderwake-Message-Id"
 
 _FAULTS = (aiosmtplib.SMTPException, OSError)
+_PERMANENT = 5
+_CREDENTIALS = frozenset({530, 534, 535, 538})  # RFC 4954
+_SENDER_AT_FAULT = re.compile(r"5\.1\.[78]\b")  # RFC 3463: the sender's address, however late it is refused
 
 
 def serialise(parcel: Parcel, sender_email: str) -> bytes:
@@ -119,12 +123,15 @@ class _Line:
     async def hand_over(self, recipient: str, raw: bytes) -> Answer:
         try:
             client = await self._open_envelope(recipient)
-        except (aiosmtplib.SMTPSenderRefused, aiosmtplib.SMTPRecipientRefused) as refusal:
+        except aiosmtplib.SMTPSenderRefused as refusal:
             await self._reset()
-            return _refusal(refusal.code)
+            return _refused_us(refusal)
+        except aiosmtplib.SMTPRecipientRefused as refusal:
+            await self._reset()
+            return _refusal(refusal)
         except aiosmtplib.SMTPResponseException as refusal:  # greeting, EHLO or AUTH: not about this message
             self.drop()
-            return Answer(Result.NOT_TAKEN, f"smtp_{refusal.code}")
+            return _refused_us(refusal)
         except _FAULTS as fault:
             self.drop()
             return Answer(Result.NOT_TAKEN, _word(fault))
@@ -155,11 +162,11 @@ class _Line:
             reply = await client.data(raw)
         except aiosmtplib.SMTPDataError as refusal:
             await self._reset()
-            return _refusal(refusal.code)
+            return _refusal(refusal)
         except _FAULTS as fault:
             self.drop()
             return Answer(Result.UNKNOWN, _word(fault))
-        return Answer(Result.ACCEPTED, reference=None if "@" in reply.message else reply.message[:200])
+        return Answer(Result.ACCEPTED, reference=None if "@" in reply.message else reply.message)
 
     async def _reset(self) -> None:
         try:
@@ -181,10 +188,19 @@ def _client(settings: Settings) -> aiosmtplib.SMTP:
     )
 
 
-def _refusal(code: int) -> Answer:
+def _refusal(refusal: aiosmtplib.SMTPResponseException) -> Answer:
     """RFC 5321, section 4.2.1: 4yz is transient, 5yz permanent, and neither took the message."""
-    results = {4: Result.NOT_TAKEN, 5: Result.REJECTED}
+    code = refusal.code
+    if code in _CREDENTIALS or (code // 100 == _PERMANENT and _SENDER_AT_FAULT.match(refusal.message)):
+        return _refused_us(refusal)
+    results = {4: Result.NOT_TAKEN, _PERMANENT: Result.REJECTED}
     return Answer(results.get(code // 100, Result.UNKNOWN), f"smtp_{code}")
+
+
+def _refused_us(refusal: aiosmtplib.SMTPResponseException) -> Answer:
+    """Before any recipient was named, or whatever was: a permanent no is about our settings."""
+    reason = f"smtp_{refusal.code}"
+    return ours_to_mend(reason) if refusal.code // 100 == _PERMANENT else Answer(Result.NOT_TAKEN, reason)
 
 
 def _word(fault: Exception) -> str:

@@ -2,7 +2,7 @@
 
 Twilio has no idempotency key: once a request may have left, only an answer tells, and an SMS is never sent
 again blindly. Our message id travels in the StatusCallback's query (`?k=`), which Twilio signs and brings
-back.
+back. Where no public URL is set there is nobody to call back, and none is asked for.
 """
 
 import base64
@@ -12,7 +12,7 @@ from urllib.parse import quote
 import aiohttp
 import orjson
 
-from services.dispatcher.providers.base import Answer, Parcel, Result, SmsContent
+from services.dispatcher.providers.base import Answer, Parcel, Result, SmsContent, ours_to_mend
 from services.dispatcher.providers.twilio_codes import CODES, Action
 from shared.events import Channel
 from shared.settings import Settings
@@ -20,7 +20,7 @@ from shared.settings import Settings
 VALIDITY_LIMIT_SECONDS = 36_000
 
 _CREATED, _UNAUTHORIZED, _FORBIDDEN, _TOO_MANY, _SERVER_FAULT = 201, 401, 403, 429, 500
-_CREDENTIALS_WAIT_SECONDS = 60.0
+_NO_PUBLIC_URL = Settings.model_fields["public_url"].default
 
 
 class TwilioProvider:
@@ -33,7 +33,8 @@ class TwilioProvider:
         self._settings = settings
         account = quote(settings.twilio_account_sid, safe="")
         self._url = f"{settings.twilio_url.rstrip('/')}/2010-04-01/Accounts/{account}/Messages.json"
-        self._callback = f"{settings.public_url.rstrip('/')}/callbacks/twilio"
+        public = settings.public_url.rstrip("/")
+        self._callback = None if public == _NO_PUBLIC_URL else f"{public}/callbacks/twilio"
         self._session: aiohttp.ClientSession | None = None
 
     async def start(self) -> None:
@@ -70,13 +71,15 @@ class TwilioProvider:
         if not isinstance(parcel.content, SmsContent):
             message = "Twilio carries SMS only here"
             raise TypeError(message)
-        return {
+        form = {
             "To": parcel.recipient,
             "From": self._settings.twilio_from,
             "Body": parcel.content.body,
-            "StatusCallback": f"{self._callback}?k={parcel.message_id}",
             "ValidityPeriod": str(int(min(max(parcel.valid_for, 1), VALIDITY_LIMIT_SECONDS))),
         }
+        if self._callback:
+            form["StatusCallback"] = f"{self._callback}?k={parcel.message_id}"
+        return form
 
 
 def judge(status: int, body: bytes, headers: Mapping[str, str]) -> Answer:
@@ -93,8 +96,10 @@ def judge(status: int, body: bytes, headers: Mapping[str, str]) -> Answer:
         )
     if status >= _SERVER_FAULT or status < 400:  # noqa: PLR2004  a 2xx or 3xx that is not 201 tells nothing
         return Answer(Result.UNKNOWN, reason)
-    if status in (_UNAUTHORIZED, _FORBIDDEN) and known is None:
-        return Answer(Result.NOT_TAKEN, reason, retry_after=_CREDENTIALS_WAIT_SECONDS)
+    if (known and known.action is Action.SENDER_AT_FAULT) or (
+        known is None and status in (_UNAUTHORIZED, _FORBIDDEN)
+    ):
+        return ours_to_mend(reason)
     return Answer(Result.REJECTED, reason, opted_out=known is not None and known.action is Action.SUPPRESS)
 
 
