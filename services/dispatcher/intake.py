@@ -74,6 +74,7 @@ class Intake:
                 event.shopid,
                 event.customerid,
                 event.data.channel,
+                event.data.journey,
                 State.INTENDED,
                 one.record.value,
                 now,

@@ -9,8 +9,8 @@ import structlog
 
 from services.dispatcher.domain.states import State
 from services.dispatcher.ledger import Ledger
-from services.dispatcher.sender import PASSING
 from shared import metrics
+from shared.faults import PASSING
 from shared.settings import Settings
 
 log = structlog.get_logger()

@@ -12,15 +12,14 @@ from uuid import UUID
 
 import structlog
 
+from services.dispatcher import telling
 from services.dispatcher.domain.consent import Standing
+from services.dispatcher.domain.policy import Switch
 from services.dispatcher.domain.states import FINAL, Cause, State, sources, target
-from shared import topics
 from shared.clock import Clock
 from shared.db import load_queries
-from shared.events import Channel, Consent, Engagement, EngagementKind, EngagementRecorded, MessageRequested
-from shared.ids import event_id, partition_key
+from shared.events import Channel, Consent, EngagementKind, MessageRequested
 from shared.kafka import outbox
-from shared.kafka.outbox import Outgoing
 
 log = structlog.get_logger()
 queries = load_queries(Path(__file__).with_name("queries.sql"))
@@ -38,11 +37,12 @@ _TOLD = {
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
-    """A message that this worker holds. `attempts` counts earlier hand-overs."""
+    """A message that this worker holds. `attempts` counts earlier hand-overs, `put_back` earlier claims without one."""
 
     message_id: UUID
     event: MessageRequested
     attempts: int
+    put_back: int
 
     @property
     def customer(self) -> Customer:
@@ -68,16 +68,26 @@ class Ledger:
         self._clock = clock
         self._lease = timedelta(seconds=lease_seconds)
 
-    async def claim(self, connection: Connection, limit: int) -> list[Claimed]:
-        """Take up to `limit` messages whose next try has come; other workers' rows are passed over."""
+    async def claim(
+        self, connection: Connection, limit: int, switches: Iterable[Switch] = ()
+    ) -> list[Claimed]:
+        """Take up to `limit` messages whose next try has come.
+
+        Passed over are other workers' rows and, until they expire, those that a pause holds.
+        """
         now, cause = self._clock.machine(), Cause.CLAIMED
         rows = await connection.fetch(
-            queries.claim, target(cause), sources(cause), self._worker, now, now + self._lease, limit
+            queries.claim,
+            target(cause),
+            sources(cause),
+            self._worker,
+            now,
+            now + self._lease,
+            limit,
+            self._clock.business(),
+            *_paused_columns(switches),
         )
-        return [
-            Claimed(row["message_id"], MessageRequested.model_validate_json(row["event"]), row["attempts"])
-            for row in rows
-        ]
+        return [_claimed(row) for row in rows]
 
     async def hand_over(self, connection: Connection, providers: Mapping[UUID, str]) -> set[UUID]:
         """Write that these are about to go to their providers; returns those that this worker still held."""
@@ -187,10 +197,7 @@ class Ledger:
         """Stop a channel for a customer from now (business time) on, and tell."""
         now = self._clock.business()
         await connection.execute(queries.suppress, *customer, channel, now, reason)
-        told = Engagement(kind=EngagementKind.UNSUBSCRIBED, channel=channel, occurred_at=now, reason=reason)
-        await outbox.put(
-            connection, [_outgoing(customer, told, event_id("suppressed", *customer, channel, now), now)]
-        )
+        await outbox.put(connection, [telling.opt_out(customer, channel, reason, now)])
 
     async def _tell(self, connection: Connection, state: State, rows: Sequence[Any]) -> None:
         kind = _TOLD.get(state)
@@ -199,32 +206,18 @@ class Ledger:
         for row in rows:
             log.debug(kind, message_id=str(row["message_id"]), reason=row["reason"], provider=row["provider"])
         now = self._clock.business()
-        await outbox.put(connection, [_outgoing(*_engagement(row, kind, now), now) for row in rows])
+        await outbox.put(connection, [telling.result(row, kind, now) for row in rows])
 
 
-def _engagement(row: Any, kind: EngagementKind, now: datetime) -> tuple[Customer, Engagement, str]:  # noqa: ANN401  asyncpg's record
-    told = Engagement(
-        kind=kind,
-        channel=Channel(row["channel"]),
-        occurred_at=now,
-        message_id=str(row["message_id"]),
-        reason=row["reason"],
-        provider=row["provider"],
-        provider_reference=row["provider_reference"],
+def _claimed(row: Any) -> Claimed:  # noqa: ANN401  asyncpg's record
+    event = MessageRequested.model_validate_json(row["event"])
+    return Claimed(row["message_id"], event, row["attempts"], row["claims"] - row["attempts"] - 1)
+
+
+def _paused_columns(switches: Iterable[Switch]) -> tuple[list[str], list[str | None], list[str | None]]:
+    paused = [switch for switch in switches if switch.control.action == "pause"]
+    return (
+        [each.shop for each in paused],
+        [each.control.journey for each in paused],
+        [each.control.channel for each in paused],
     )
-    return (row["shop_id"], row["customer_id"]), told, event_id(row["message_id"], kind)
-
-
-def _outgoing(customer: Customer, told: Engagement, told_id: str, now: datetime) -> Outgoing:
-    shop, name = customer
-    event = EngagementRecorded(
-        id=told_id,
-        source="/orderwake/dispatcher",
-        time=now,
-        shopid=shop,
-        customerid=name,
-        subject=told.message_id,
-        recordedat=now,
-        data=told,
-    )
-    return Outgoing(topics.ENGAGEMENT.name, partition_key(shop, name), event.encode())

@@ -2,9 +2,9 @@
 
 -- name: intend
 INSERT INTO ledger (
-    message_id, shop_id, customer_id, channel, state, event, next_try, valid_until, requested_at, changed_at
+    message_id, shop_id, customer_id, channel, journey, state, event, next_try, valid_until, requested_at, changed_at
 )
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $7)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $8)
 ON CONFLICT (message_id) DO NOTHING;
 
 -- name: put_consent
@@ -34,16 +34,32 @@ WHERE (consents.shop_id, consents.customer_id) IN (SELECT * FROM unnest($1::text
 
 -- name: claim
 UPDATE ledger
-SET state = $1, worker = $3, lease_until = $5, changed_at = $4
+SET state = $1, worker = $3, lease_until = $5, claims = claims + 1, changed_at = $4
 WHERE message_id IN (
     SELECT message_id
     FROM ledger
-    WHERE state = 'intended' AND state = ANY ($2::text[]) AND next_try <= $4
+    WHERE state = 'intended'
+        AND state = ANY ($2::text[])
+        AND next_try <= $4
+        AND (
+            valid_until < $7
+            OR NOT EXISTS (
+                SELECT FROM unnest($8::text[], $9::text[], $10::text[]) AS paused (shop_id, journey, channel)
+                WHERE paused.shop_id = ledger.shop_id
+                    AND coalesce(paused.journey, ledger.journey) = ledger.journey
+                    AND coalesce(paused.channel, ledger.channel) = ledger.channel
+            )
+        )
     ORDER BY next_try
     LIMIT $6
     FOR UPDATE SKIP LOCKED
 )
-RETURNING message_id, event, attempts;
+RETURNING message_id, event, attempts, claims;
+
+-- name: positions
+SELECT topic, partition_number AS partition, position, observed_at, behind_since
+FROM positions
+WHERE topic = ANY ($1::text[]);
 
 -- name: hand_over
 UPDATE ledger

@@ -6,52 +6,32 @@ leave unknown.
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from uuid import UUID
 
 import asyncpg
 import structlog
 
+from services.dispatcher import answers
+from services.dispatcher.answers import Done
 from services.dispatcher.domain.consent import Standing
-from services.dispatcher.domain.policy import Held, Switch, Withheld, check, wait_before_retry
+from services.dispatcher.domain.policy import Held, Switch, Verdict, Withheld, check, wait_while_held
 from services.dispatcher.domain.states import Cause
-from services.dispatcher.ledger import Claimed, Connection, Ledger, Move
+from services.dispatcher.ledger import Claimed, Connection, Customer, Ledger, Move
+from services.dispatcher.news import News
 from services.dispatcher.providers.base import Answer, Parcel, Provider, Result
 from shared import metrics
 from shared.clock import Clock
 from shared.events import Channel
+from shared.faults import PASSING
 from shared.settings import Settings
 
 log = structlog.get_logger()
 
 IDLE_SECONDS = 0.2
 RETRY_SECONDS = 0.5
-HELD_SECONDS = {Held.CONSENT_NOT_READ: 0.25, Held.PAUSED: 1.0}
-PASSING = (
-    asyncpg.PostgresError,
-    asyncpg.InterfaceError,
-    asyncpg.InternalClientError,  # asyncpg's state machine, when a connection dies during a reset
-    OSError,
-    TimeoutError,
-)
-
-_CAUSE = {
-    Result.ACCEPTED: Cause.TAKEN,
-    Result.REJECTED: Cause.TURNED_DOWN,
-    Result.NOT_TAKEN: Cause.NOT_TAKEN_YET,
-    Result.UNKNOWN: Cause.NO_ANSWER,
-}
 
 MakeParcel = Callable[[Claimed], Parcel | Withheld]
-
-
-@dataclass(frozen=True, slots=True)
-class Done:
-    """A hand-over that came to an end."""
-
-    claimed: Claimed
-    answer: Answer
 
 
 class Sender:
@@ -75,6 +55,7 @@ class Sender:
     ) -> None:
         self._pool = pool
         self._ledger = ledger
+        self._news = News(clock, settings)
         self._clock = clock
         self._limit = settings.dispatcher_claim
         self._providers = providers
@@ -119,9 +100,14 @@ class Sender:
         await self._settle(wait_for_work=not full)
 
     async def start_batch(self, limit: int) -> int:
-        """Claim up to `limit` messages, begin to hand over those that pass; returns how many were claimed."""
+        """Claim up to `limit` messages, begin to hand over those that pass; returns how many were claimed.
+
+        None is while news of consent is stale, on any partition: a claim does not choose customers.
+        """
         async with self._pool.acquire() as connection, connection.transaction():
-            claimed = await self._ledger.claim(connection, limit)
+            if not await self._news.fresh(connection):
+                return 0
+            claimed = await self._ledger.claim(connection, limit, self._switches())
             self._claimed = {one.message_id for one in claimed}
         if not claimed:
             return 0
@@ -148,15 +134,15 @@ class Sender:
         self, connection: Connection, claimed: Sequence[Claimed], parcels: Mapping[UUID, Parcel | Withheld]
     ) -> list[tuple[Claimed, Parcel]]:
         """Write who goes, waits or is refused, by the newest consent; returns those who go."""
+        fresh = await self._news.fresh(connection)  # first: what is read after it is no older than it says
         standings = await self._ledger.standings(connection, [one.customer for one in claimed])
-        switches, now, machine = list(self._switches()), self._clock.business(), self._clock.machine()
+        verdicts = self._verdicts(claimed, standings, fresh=fresh)
+        machine = self._clock.machine()
         refused, held, going = [], [], []
-        for one in claimed:
-            standing = standings.get(one.customer, Standing())
-            verdict = check(one.event.shopid, one.event.data, standing, switches, now)
+        for one, verdict in zip(claimed, verdicts, strict=True):
             parcel = parcels[one.message_id]
             if isinstance(verdict, Held):
-                next_try = machine + timedelta(seconds=HELD_SECONDS[verdict])
+                next_try = machine + timedelta(seconds=wait_while_held(verdict, one.put_back))
                 held.append(Move(one.message_id, verdict, next_try=next_try))
             elif isinstance(parcel, Parcel) and verdict is None:
                 going.append((one, parcel))
@@ -169,6 +155,17 @@ class Sender:
         ours = await self._ledger.hand_over(connection, names)
         return [(one, parcel) for one, parcel in going if one.message_id in ours]
 
+    def _verdicts(
+        self, claimed: Sequence[Claimed], standings: Mapping[Customer, Standing], *, fresh: bool
+    ) -> list[Verdict]:
+        if not fresh:
+            return [Held.NEWS_STALE] * len(claimed)
+        switches, now = list(self._switches()), self._clock.business()
+        return [
+            check(one.event.shopid, one.event.data, standings.get(one.customer, Standing()), switches, now)
+            for one in claimed
+        ]
+
     async def _hand_over(self, claimed: Claimed, parcel: Parcel) -> Done:
         channel = claimed.event.data.channel
         started = self._clock.monotonic()
@@ -178,7 +175,9 @@ class Sender:
             log.error("provider_failed", error=type(error).__name__)  # noqa: TRY400  a traceback may hold an address
             answer = Answer(Result.UNKNOWN, "provider_failed")
         metrics.SEND_SECONDS.labels(channel).observe(self._clock.monotonic() - started)
-        metrics.SENDS.labels(channel, answer.result).inc()
+        metrics.SENDS.labels(channel, "our_fault" if answer.our_fault else answer.result).inc()
+        if answer.our_fault:
+            log.error("sender_refused", channel=channel, reason=answer.reason)
         return Done(claimed, answer)
 
     async def _settle(self, *, wait_for_work: bool) -> None:
@@ -200,23 +199,12 @@ class Sender:
         while True:
             try:
                 async with self._pool.acquire() as connection, connection.transaction():
-                    await self._write_once(connection, done)
+                    await answers.write(self._ledger, connection, done, self._clock.machine())
                 break
             except PASSING as error:
                 log.warning("answers_wait_for_ledger", error=type(error).__name__, answers=len(done))
                 await asyncio.sleep(RETRY_SECONDS)
         self._told()
-
-    async def _write_once(self, connection: Connection, done: Sequence[Done]) -> None:
-        now = self._clock.machine()
-        for result, cause in _CAUSE.items():
-            await self._ledger.move(
-                connection, cause, [_move(one, now) for one in done if one.answer.result is result]
-            )
-        for one in done:
-            if one.answer.opted_out:
-                channel, reason = one.claimed.event.data.channel, one.answer.reason or "opted_out"
-                await self._ledger.suppress(connection, one.claimed.customer, channel, reason)
 
     async def _let_go(self) -> None:
         """After a fault while claiming: what is not in flight reached no provider, so it may go again."""
@@ -227,12 +215,3 @@ class Sender:
                 await self._ledger.let_go(connection, self.holding())
         except PASSING as error:
             log.warning("ledger_unreachable", error=type(error).__name__)
-
-
-def _move(done: Done, now: datetime) -> Move:
-    answer, claimed = done.answer, done.claimed
-    next_try = None
-    if answer.result is Result.NOT_TAKEN:
-        seconds = wait_before_retry(claimed.message_id, claimed.attempts + 1, answer.retry_after)
-        next_try = now + timedelta(seconds=seconds)
-    return Move(claimed.message_id, answer.reason, answer.reference, next_try)

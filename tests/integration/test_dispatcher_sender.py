@@ -1,17 +1,29 @@
 """From the ledger through the sender to what the far end received, on real PostgreSQL, SMTP and HTTP."""
 
+import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
 
+import asyncpg
 import pytest
 
-from services.dispatcher.domain.policy import Switch
+from services.dispatcher import answers
+from services.dispatcher.compose import Composer
+from services.dispatcher.domain.policy import Switch, Withheld
+from services.dispatcher.ledger import Claimed
+from services.dispatcher.providers.base import Answer, Parcel, Result
+from services.dispatcher.providers.smtp import SmtpProvider
+from shared import metrics
 from shared.events import Channel, Control, EngagementKind
 from tests.support.dispatching import Bench, StandingClock, bench, running
 from tests.support.messages import START, customer, engagement, message
 from tests.support.waiting import eventually
+
+PAUSE = Switch(
+    "skincare", Control(action="pause", journey="skincare", set_at=START, set_by="sre", why="test")
+)
 
 
 @pytest.fixture
@@ -110,18 +122,47 @@ async def test_a_message_past_its_validity_is_withheld(stack: Bench, clock: Stan
 
 async def test_a_pause_holds_and_its_end_lets_go(stack: Bench) -> None:
     event = message(1)
-    control = Control(action="pause", journey="skincare", set_at=START, set_by="sre", why="test")
-    stack.switches.append(Switch("skincare", control))
+    stack.switches.append(PAUSE)
     await stack.take(customer(1), event)
-    async with running([stack.worker()]):
-
-        async def held() -> bool:
-            return await stack.reason(event) == "paused"
-
-        await eventually(held)
-        assert stack.mailed() == []
-        stack.switches.clear()
+    worker = stack.worker()
+    assert await worker.sender.start_batch(10) == 0
+    stack.switches.clear()
+    async with running([worker]):
         assert await stack.settled(event) == {"accepted": 1}
+
+
+async def test_what_is_paused_does_not_keep_others_from_their_turn(stack: Bench) -> None:
+    paused, passing = [message(1) for _ in range(5)], message(1, journey="other")
+    await stack.take(customer(1), *paused)
+    await stack.take(passing)
+    stack.switches.append(PAUSE)
+    worker = stack.worker()
+    assert await worker.sender.start_batch(1) == 1
+    async with running([worker]):
+        assert await stack.settled(passing) == {"accepted": 1}
+    assert {await stack.state(event) for event in paused} == {"intended"}
+
+
+async def test_a_paused_message_is_withheld_when_it_expires(stack: Bench, clock: StandingClock) -> None:
+    event = message(1)
+    await stack.take(customer(1), event)
+    stack.switches.append(PAUSE)
+    clock.now += timedelta(days=1, seconds=1)
+    async with running([stack.worker()]):
+        assert await stack.settled(event) == {"withheld": 1}
+
+
+async def test_a_pause_set_between_claim_and_hand_over_holds(stack: Bench) -> None:
+    event = message(1)
+    await stack.take(customer(1), event)
+    compose = Composer(stack.settings, stack.clock).parcel
+
+    def pausing(claimed: Claimed) -> Parcel | Withheld:
+        stack.switches.append(PAUSE)
+        return compose(claimed)
+
+    assert await stack.worker(pausing).sender.start_batch(10) == 1
+    assert (await stack.state(event), await stack.reason(event)) == ("intended", "paused")
 
 
 @pytest.mark.parametrize("fault", ["4xx", "data_4xx", "drop_before"])
@@ -242,3 +283,51 @@ async def test_an_erased_customer_gets_nothing_more(stack: Bench) -> None:
     await stack.erase(1)
     async with running([stack.worker()]):
         assert await stack.settled(event) == {"withheld": 1}
+
+
+async def test_a_sender_that_is_refused_costs_no_message_and_is_told_to_people(
+    stack: Bench, capfd: pytest.CaptureFixture[str]
+) -> None:
+    counted = metrics.SENDS.labels("email", "our_fault")
+    before = counted._value.get()  # noqa: SLF001  the client has no other way to read one
+    stack.smtp.sender_refusal = "550 5.7.1 not you"
+    event = message(1)
+    await stack.take(customer(1), event)
+    async with running([stack.worker()]):
+
+        async def put_back() -> bool:
+            return await stack.reason(event) == "smtp_550"
+
+        await eventually(put_back)
+    assert await stack.state(event) == "intended"
+    assert counted._value.get() == before + 1  # noqa: SLF001  as above
+    assert "sender_refused" in "".join(capfd.readouterr())
+
+
+class _OddWords(SmtpProvider):
+    """Takes everything, and says so in bytes that are no text."""
+
+    async def send(self, parcel: Parcel) -> Answer:
+        del parcel
+        return Answer(Result.ACCEPTED, reference="250 caf\udce9 \x00")
+
+
+async def test_words_that_no_database_takes_do_not_hold_up_answers(stack: Bench) -> None:
+    stack.providers[Channel.EMAIL] = _OddWords(stack.settings)
+    event = message(1)
+    await stack.take(customer(1), event)
+    async with running([stack.worker()]):
+        assert await stack.settled(event) == {"accepted": 1}
+    assert (await stack.states())[event.data.message_id]["provider_reference"] == "250 caf?  "
+
+
+async def test_a_fault_of_ours_ends_the_loop_rather_than_repeat(
+    stack: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def wrong(*_: object) -> None:
+        raise asyncpg.DataError
+
+    monkeypatch.setattr(answers, "write", wrong)
+    await stack.take(customer(1), message(1))
+    with pytest.raises(asyncpg.DataError):
+        await asyncio.wait_for(stack.worker().sender.run(asyncio.Event()), 20)

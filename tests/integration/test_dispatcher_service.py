@@ -13,9 +13,11 @@ from aiohttp import web
 from aiokafka import AIOKafkaConsumer
 
 from services.dispatcher.app import build
-from shared.db import migrate
+from services.dispatcher.intake import Intake
+from services.dispatcher.ledger import Ledger
+from shared.db import create_pool, migrate
 from shared.embedded import Infrastructure
-from shared.events import Channel, Control, ControlSet, EngagementRecorded, Event
+from shared.events import Channel, Control, ControlSet, EngagementKind, EngagementRecorded, Event
 from shared.ids import partition_key
 from shared.kafka.producer import make_producer
 from shared.settings import Settings
@@ -23,8 +25,8 @@ from shared.topics import CONTROLS, CUSTOMERS, ENGAGEMENT, MESSAGES
 from tests.fakes.smtp import FakeSmtp
 from tests.fakes.twilio import FakeTwilio
 from tests.support.broker import fresh_topics
-from tests.support.dispatching import MIGRATIONS, StandingClock, settings_for
-from tests.support.messages import START, customer, message
+from tests.support.dispatching import MIGRATIONS, StandingClock, queries, settings_for
+from tests.support.messages import START, admitted, customer, engagement, message
 from tests.support.waiting import eventually
 
 
@@ -141,3 +143,24 @@ async def test_a_pause_on_the_controls_topic_holds_messages_until_it_ends(
         assert smtp.received() == []
         await _produce(settings, control("resume"))
         await eventually(lambda: len(smtp.received()) == 1, what="the message to leave")
+
+
+async def test_who_unsubscribed_while_nobody_listened_gets_nothing(
+    settings: Settings, far_end: tuple[FakeSmtp, FakeTwilio]
+) -> None:
+    event, clock = message(1), StandingClock()
+    await _produce(settings, _keyed(CUSTOMERS.name, customer(1)))
+    async with _serving(settings):
+        pass
+    pool = await create_pool(settings, "dispatcher")
+    await pool.execute(queries.put_back_hours, 2)
+    async with pool.acquire() as connection, connection.transaction():
+        await Intake(Ledger(uuid4(), clock, 30), clock, lambda: None).handle(connection, [admitted(event)])
+    await pool.close()
+    stop = engagement(1, EngagementKind.UNSUBSCRIBED, START)
+    await _produce(settings, _keyed(ENGAGEMENT.name, stop))
+    async with _serving(settings):
+        _, told = await _told(settings, 2)
+    assert (told.data.kind, told.data.reason) == ("withheld", "no_consent")
+    smtp, _ = far_end
+    assert smtp.received() == []

@@ -11,6 +11,9 @@ from shared.events import Control, Message
 
 FIRST_WAIT_SECONDS = 0.5
 LONGEST_WAIT_SECONDS = 60.0
+HELD_SECONDS = 1.0
+FIRST_UNREAD_SECONDS = 0.25
+LONGEST_UNREAD_SECONDS = 30.0
 
 
 class Withheld(StrEnum):
@@ -28,6 +31,7 @@ class Held(StrEnum):
 
     CONSENT_NOT_READ = "consent_not_read"
     PAUSED = "paused"
+    NEWS_STALE = "news_stale"
 
 
 Verdict = Withheld | Held | None
@@ -68,6 +72,17 @@ def check(
     if any(switch.pauses(shop, message) for switch in switches):
         return Held.PAUSED
     return None
+
+
+def wait_while_held(held: Held, put_back: int) -> float:
+    """Machine seconds until a message is looked at again that was put back `put_back` times before.
+
+    Consent that was not read is waited for ever longer, up to half a minute: it may never come, and rows that are
+    claimed in vain keep others waiting.
+    """
+    if held is not Held.CONSENT_NOT_READ:
+        return HELD_SECONDS
+    return min(FIRST_UNREAD_SECONDS * 2.0 ** min(put_back, 16), LONGEST_UNREAD_SECONDS)
 
 
 def wait_before_retry(message_id: UUID, attempts: int, asked_seconds: float | None = None) -> float:

@@ -7,7 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.dispatcher.domain.consent import Standing, allows
-from services.dispatcher.domain.policy import Held, Switch, Withheld, check, wait_before_retry
+from services.dispatcher.domain.policy import (
+    Held,
+    Switch,
+    Withheld,
+    check,
+    wait_before_retry,
+    wait_while_held,
+)
 from shared.events import Channel, Consent, Control
 from tests.support.messages import START, message
 
@@ -76,3 +83,12 @@ def test_waits_double_and_messages_part_company() -> None:
     message_id = uuid4()
     assert wait_before_retry(message_id, 5) > 2 * wait_before_retry(message_id, 2)
     assert len({wait_before_retry(uuid4(), 3) for _ in range(20)}) > 10
+
+
+def test_unread_consent_is_waited_for_ever_longer_up_to_half_a_minute() -> None:
+    waits = [wait_while_held(Held.CONSENT_NOT_READ, put_back) for put_back in (0, 1, 2, 6, 7, 1000)]
+    assert waits == [0.25, 0.5, 1.0, 16.0, 30.0, 30.0]
+
+
+def test_what_may_end_at_any_moment_is_looked_at_every_second() -> None:
+    assert [wait_while_held(held, 9) for held in (Held.PAUSED, Held.NEWS_STALE)] == [1.0, 1.0]
