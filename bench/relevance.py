@@ -30,7 +30,7 @@ SHOPS = ("online-retail", "complete-journey")
 OURS, POPULAR, EASE, EASE_POPULAR = "ours", "popularity", "EASE^R", "EASE^R + popularity"
 DISCOUNT = 1 / np.log2(np.arange(2, 12))
 RESAMPLES = 1000
-TUNING_INSTANCES = 1000
+TUNING_INSTANCES = 1500
 
 
 def say(line: str) -> None:
