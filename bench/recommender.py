@@ -205,7 +205,7 @@ def main() -> None:
     parser.add_argument("--quix-python", type=Path, default=Path(sys.prefix) / "peers" / "bin" / "python")
     parser.add_argument("--json", action="store_true", help="print the figures as JSON on the last line")
     arguments = parser.parse_args()
-    log.configure("bench", "warning")
+    log.configure("bench", "error")
     with tempfile.TemporaryDirectory(prefix="orderwake-bench-") as name:
         orders = make(arguments.orders)
         found = asyncio.run(compare(Path(name), orders, arguments.quix_python, arguments.workers))
