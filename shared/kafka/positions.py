@@ -210,18 +210,22 @@ class PositionedConsumer(ConsumerRebalanceListener):  # type: ignore[misc]  # ai
     async def _apply_singly(
         self, admitted: Sequence[Admitted], reached: Mapping[TopicPartition, int]
     ) -> None:
-        """Find the record that PostgreSQL cannot keep, and make it a dead letter rather than a crash loop."""
-        for one in admitted:
-            after = {TopicPartition(one.record.topic, one.record.partition): one.record.offset + 1}
-            try:
-                await self._apply([one], after)
-            except asyncpg.DataError as error:
-                problem = EventError(
-                    Refusal.PROCESSING_FAILED, f"PostgreSQL refused it: {type(error).__name__}"
-                )
-                await self._guard.refuse(one.record, problem)
-                await self._apply([], after)
-        await self._apply([], reached)
+        """Find the records that PostgreSQL cannot keep, and make them dead letters rather than a crash loop."""
+        async with self._pool.acquire() as connection, connection.transaction():
+            await self._lock(connection, list(reached))
+            tried = [await self._try(connection, one) for one in admitted]
+            await self._guard.refuse_all([refused for refused in tried if refused])
+            await self._advance(connection, reached)
+        self._positions.update(reached)
+
+    async def _try(self, connection: Any, one: Admitted) -> tuple[Record, EventError] | None:  # noqa: ANN401  a pool's proxy
+        try:
+            async with connection.transaction():
+                await self._handle(connection, [one])
+        except asyncpg.DataError as error:
+            detail = f"PostgreSQL refused it: {type(error).__name__}"
+            return one.record, EventError(Refusal.PROCESSING_FAILED, detail)
+        return None
 
     async def _observe(self, consumer: AIOKafkaConsumer) -> None:
         """Say how far we are, from log ends that the broker has just told, so that silence means stale."""
