@@ -119,10 +119,16 @@ async def test_keys_go_where_javas_default_partitioner_sends_them(
         async def partitions_for(self, _: str) -> set[int]:
             return set(range(1009))
 
+    async def delivered(topic: str, partition: int, _: object) -> int:
+        places.append((topic, partition))
+        return 0
+
+    places: list[tuple[str, int]] = []
     producer = BatchProducer("127.0.0.1:1")
     monkeypatch.setattr(producer, "_producer", ManyPartitions())
-    chosen = await producer._partition(Output("topic", key, b""))  # noqa: SLF001  what publish asks
-    assert chosen == (JAVA_MURMUR2[key] & 0x7FFFFFFF) % 1009
+    monkeypatch.setattr(producer, "_deliver", delivered)
+    await producer.publish([Output("topic", key, b"")])
+    assert places == [("topic", (JAVA_MURMUR2[key] & 0x7FFFFFFF) % 1009)]
 
 
 def test_changelogs_are_the_declared_ones(tmp_path: Path) -> None:
