@@ -138,6 +138,7 @@ async def test_what_is_paused_does_not_keep_others_from_their_turn(stack: Bench)
     stack.switches.append(PAUSE)
     worker = stack.worker()
     assert await worker.sender.start_batch(1) == 1
+    assert worker.sender.holding() == {passing.data.message_id}
     async with running([worker]):
         assert await stack.settled(passing) == {"accepted": 1}
     assert {await stack.state(event) for event in paused} == {"intended"}

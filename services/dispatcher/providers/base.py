@@ -95,7 +95,7 @@ class Provider(Protocol):
 
 
 def ours_to_mend(reason: str) -> Answer:
-    """The answer to a refusal that no message is to blame for: nothing is lost, and the provider is not pressed."""
+    """The answer to a refusal that no message is to blame for: none is lost, and each waits a minute at least."""
     return Answer(Result.NOT_TAKEN, reason, retry_after=MENDING_SECONDS, our_fault=True)
 
 
