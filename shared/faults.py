@@ -16,6 +16,8 @@ PASSING = (
     asyncpg.CannotConnectNowError,
     asyncpg.DeadlockDetectedError,
     asyncpg.SerializationError,
+    asyncpg.InsufficientResourcesError,  # too many connections, a full disk
+    asyncpg.ReadOnlySQLTransactionError,  # the former primary, during a failover
     asyncpg.InterfaceError,
     asyncpg.InternalClientError,  # asyncpg's state machine, when a connection dies during a reset
 )
