@@ -89,7 +89,7 @@ async def test_a_process_that_is_replaced_while_it_publishes_does_not_take_over_
     await publisher.run_once()
     await old.publish()
     with pytest.raises(JourneysReplaced):
-        await publisher.run(asyncio.Event())
+        await asyncio.wait_for(publisher.run(asyncio.Event()), 20)
     assert {row["step"] for row in await old.steps()} == {"pair", "second"}
 
 
@@ -108,8 +108,10 @@ async def test_a_batch_under_way_is_finished_before_others_take_over_so_its_peop
     feeding = asyncio.ensure_future(_enrol(old, "c-1"))
     await written.wait()
     publishing = asyncio.ensure_future(new.publish())
-    await eventually(lambda: old.pool.fetchval(queries.waiting_locks))
-    go_on.set()
+    try:
+        await eventually(lambda: old.pool.fetchval(queries.waiting_locks))
+    finally:
+        go_on.set()
     await asyncio.gather(feeding, publishing)
     assert {row["step"] for row in await new.steps()} == {"pair", "later"}
 

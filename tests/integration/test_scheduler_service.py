@@ -15,6 +15,7 @@ from aiohttp import ClientSession, web
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from services.scheduler.app import build
+from services.scheduler.poller import Poller
 from shared import events
 from shared.db import create_pool, migrate
 from shared.embedded import Infrastructure
@@ -22,6 +23,7 @@ from shared.errors import JourneysReplaced
 from shared.events import Control, ControlSet, Event, decode
 from shared.ids import partition_key
 from shared.kafka.outbox import Outgoing, Relay, put
+from shared.kafka.positions import PositionedConsumer
 from shared.kafka.producer import make_producer
 from shared.service import Running
 from shared.settings import Settings
@@ -244,12 +246,22 @@ async def test_a_new_version_of_a_journey_moves_the_people_who_wait(stand: Stand
         assert await stand.pool.fetchval(queries.versions) == 2
 
 
-async def test_it_serves_at_once_and_is_ready_and_reads_only_after_all_have_moved(stand: Stand) -> None:
+@pytest.mark.parametrize("part", [PositionedConsumer, Poller])
+async def test_it_serves_at_once_but_is_ready_and_reads_and_decides_only_after_all_have_moved(
+    stand: Stand, monkeypatch: pytest.MonkeyPatch, part: type[PositionedConsumer | Poller]
+) -> None:
     await stand.tell(profile(SHOP, "c-1"), order())
     async with stand.service():
         await stand.wait_for_steps(2)
     stand.change(steps=journey_text(SHOP)["steps"][:1])
     await stand.tell(profile(SHOP, "c-2"), order(customer="c-2"))
+    began, run = [], part.run
+
+    async def noted(self: Any, stopping: asyncio.Event) -> None:  # noqa: ANN401  either part
+        began.append(stand.ready()["journeys"])
+        await run(self, stopping)
+
+    monkeypatch.setattr(part, "run", noted)
     async with stand.pool.acquire() as connection:
         held = connection.transaction()
         await held.start()
@@ -260,8 +272,10 @@ async def test_it_serves_at_once_and_is_ready_and_reads_only_after_all_have_move
                 assert answer.status == 200
             assert (stand.ready()["journeys"], stand.ready()["consumer"]) == (False, False)
             assert len(await stand.pool.fetch(queries.steps)) == 2
+            assert began == []
             await held.rollback()
-            await eventually(lambda: all(stand.ready().values()))
+            await eventually(lambda: all(stand.ready().values()) and began)
+            assert began == [True]
             assert [row["step"] for row in await stand.pool.fetch(queries.steps)] == ["pair", "pair"]
 
 
