@@ -4,7 +4,7 @@ import asyncio
 import signal
 import subprocess
 import sys
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,10 +60,17 @@ class Worker:
         self._log = log
         self._peak = 0
 
+    def is_ready(self) -> bool:
+        """Whether records can come, or have come."""
+        return "\n" in self._said()
+
     def started_at(self) -> float | None:
-        """When it had its first record, or, ours, was ready for it: seconds since 1970."""
-        first = self._log.with_suffix(".out").read_text().partition("\n")
-        return float(first[0]) if first[1] else None
+        """When it had its first record, in seconds since 1970; None before."""
+        times = self._said().replace("ready\n", "").partition("\n")
+        return float(times[0]) if times[1] else None
+
+    def _said(self) -> str:
+        return self._log.with_suffix(".out").read_text()
 
     def look(self) -> int:
         """Return its highest resident memory so far. Raises RuntimeError if it has ended."""
@@ -110,11 +117,13 @@ async def measure(
             stack.enter_context(worker(case, broker.bootstrap, folder / f"{case.group}-{number}"))
             for number in range(case.workers)
         ]
-        await _until(workers, lambda: _all_started(workers))
-        started = min(worker.started_at() or 0.0 for worker in workers)
         if fill:
+            await _until(workers, lambda: _all(worker.is_ready() for worker in workers))
             started = CLOCK.machine().timestamp()
             await fill()
+        else:
+            await _until(workers, lambda: _all(worker.started_at() for worker in workers))
+            started = min(worker.started_at() or 0.0 for worker in workers)
         await _until(workers, lambda: broker.done(case.group, case.topics))
         ended = CLOCK.machine().timestamp()
         if published:
@@ -122,8 +131,8 @@ async def measure(
         return Measured(ended - started, sum(one.look() for one in workers))
 
 
-async def _all_started(workers: Sequence[Worker]) -> bool:
-    return all(worker.started_at() for worker in workers)
+async def _all(conditions: Iterable[object]) -> bool:
+    return all(conditions)
 
 
 async def _until_published(

@@ -1,6 +1,6 @@
 """The recommender's stream against quixstreams and stock Faust: orders into histories and pair counts.
 
-    make bench-recommender ARGS="--orders 100000 --workers 2 --json"
+    make bench-recommender ARGS="--orders 50000 --workers 2 --json"
 
 All read the same log from the same broker, one after the other, each as a process of its own with its state in RocksDB
 and a changelog. *pairs*: each customer's orders are kept, each product of a basket goes to the partition of the product,
@@ -200,7 +200,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--orders", type=int, default=100_000)
+    parser.add_argument("--orders", type=int, default=50_000)
     parser.add_argument("--workers", type=int, default=2, help="ours on one worker, and on this many")
     parser.add_argument("--quix-python", type=Path, default=Path(sys.prefix) / "peers" / "bin" / "python")
     parser.add_argument("--json", action="store_true", help="print the figures as JSON on the last line")

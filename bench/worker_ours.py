@@ -19,6 +19,7 @@ from services.recommender.publisher import Publisher
 from shared import collector, log
 from shared.clock import SystemClock
 from shared.kafka.faust import BatchApp, Output, Tables, batch_agent, make_app, run
+from shared.kafka.faust.stores import Kind
 from shared.kafka.records import Admitted, Record
 from shared.settings import Settings
 from shared.topics import RECOMMENDER_APP, RECOMMENDER_TABLES, Key, Topic
@@ -28,9 +29,9 @@ _BUSY_RECORDS = 2000
 _CLOCK = SystemClock()
 
 
-def counting(settings: Settings, topic: str, group: str) -> BatchApp:
+def counting(settings: Settings, topic: str, group: str, store: Kind = "rocksdb") -> BatchApp:
     """One table write per order: records are decoded, not guarded, as in the peers' workers."""
-    app = make_app(settings, group, "bench", tables=("counts",))
+    app = make_app(settings, group, "bench", tables=("counts",), store=store)
 
     async def admit(records: Sequence[Record]) -> list[Admitted]:
         return [Admitted(record, None) for record in records]
@@ -51,19 +52,33 @@ def counting(settings: Settings, topic: str, group: str) -> BatchApp:
 
 
 async def work(app: BatchApp, beside: Publisher | None, lag: Lag) -> None:
-    """Run until SIGTERM; say when the tables are there and records can come."""
+    """Run until SIGTERM; say when records can come, and when the first are here."""
     stopping = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopping.set)
 
     async def tell() -> None:
         await app.driver.ready.wait()
-        sys.stdout.write(f"{_CLOCK.machine().timestamp()}\n")
-        sys.stdout.flush()
+        _say("ready")
 
+    take, told = app.driver.take, False
+
+    def observed(place: tuple[str, int]) -> int | None:
+        nonlocal told
+        if not told:
+            told = True
+            _say(f"{_CLOCK.machine().timestamp()}")
+        return take(place)
+
+    app.driver.take = observed  # type: ignore[method-assign]  # the driver tells nobody of a first batch
     loops = [tell(), run(app, stopping), lag.run(stopping)]
     if beside:
         loops.append(beside.run(stopping))
     await asyncio.gather(*loops)
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
 
 
 def main(bootstrap: str, topic: str, group: str, folder: str, job: str) -> None:
