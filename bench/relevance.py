@@ -134,8 +134,8 @@ def tune(log: Log) -> dict[tuple[str, str], Any]:
             for value in values:
                 results[task, name, value].take(models.score(name, task, value, item), item)
         if task == "N":
-            for value in ((penalty, share) for penalty in PEERS[EASE][1] for share in POPULARITY_SHARES):
-                results[task, EASE_POPULAR, value].take(models.score(EASE_POPULAR, task, value, item), item)
+            for pair in ((penalty, share) for penalty in PEERS[EASE][1] for share in POPULARITY_SHARES):
+                results[task, EASE_POPULAR, pair].take(models.score(EASE_POPULAR, task, pair, item), item)
     for task, name, _ in list(results):
         options = {key[2]: np.mean(found.ndcg) for key, found in results.items() if key[:2] == (task, name)}
         chosen[task, name] = max(options, key=lambda value: (options[value], str(value)))
