@@ -5,7 +5,8 @@ The distributions (stated in the README too):
 * people: one of 12 US regions, each with its IANA zone; e-mail consent 85 %, SMS consent 45 %;
   addresses under example.com, numbers in the reserved 555-01xx range; 1 % staff
 * orders of the worked shops: Poisson over the week, 8 to 22 h local time, more on Saturday and Sunday; a first category by
-  weight, companions by chance (shops.yaml), 8 % two of the first product; 70 % of customers come once in the five weeks
+  weight, companions by chance (shops.yaml), 8 % two of the first product; three of ten orders by someone who came before in the span;
+  the recent weeks and the live week share their customers
 * 1.5 % test orders; 2 % cancelled 1 to 20 h later
 * deliveries: shipped after 12 to 36 h; delivered log-normally, median 2.5 days after (grocer: median 5 h after the
   order); 4 % are never confirmed
