@@ -165,12 +165,12 @@ CATALOG = Topic(
 
 BASKET_DELTAS = Topic(
     "basket-deltas",
-    Key.PRODUCT,
+    Key.ANY,
     (events.BasketDeltaEmitted,),
     ("recommender",),
     ("recommender",),
     7 * DAY_MS,
-    sentence="What each basket changed, re-keyed by product.",
+    sentence="What orders and returns changed, in the partitions of the products.",
 )
 PAIR_COUNTS = Topic(
     "pair-counts",
@@ -189,6 +189,15 @@ COMPLEMENTS = Topic(
     ("scheduler",),
     compacted=True,
     sentence="What goes with each product, with the evidence.",
+)
+CUSTOMER_PRODUCTS = Topic(
+    "customer-products",
+    Key.CUSTOMER,
+    (events.CustomerProductsUpdated,),
+    ("recommender",),
+    ("recommender",),
+    compacted=True,
+    sentence="What each customer has, and when they may need it again.",
 )
 
 DECISIONS = Topic(
@@ -228,7 +237,7 @@ INBOUND = (
     INBOUND_CATALOG,
 )
 CANONICAL = (ORDERS, SHIPMENTS, RETURNS, CUSTOMERS, CARTS, ENGAGEMENT, CATALOG)
-DERIVED = (BASKET_DELTAS, PAIR_COUNTS, COMPLEMENTS, DECISIONS, MESSAGES, CONTROLS)
+DERIVED = (BASKET_DELTAS, PAIR_COUNTS, COMPLEMENTS, CUSTOMER_PRODUCTS, DECISIONS, MESSAGES, CONTROLS)
 ALL = INBOUND + CANONICAL + DERIVED
 
 CANONICAL_OF = dict(zip(INBOUND, CANONICAL, strict=True))
@@ -254,6 +263,6 @@ def faust_topics(app_id: str, tables: tuple[str, ...]) -> tuple[FaustTopic, ...]
     return tuple(FaustTopic(changelog_name(app_id, table), compacted=True) for table in tables)
 
 
-RECOMMENDER_APP = "orderwake-recommender-v1"
+RECOMMENDER_APP = "orderwake-recommender-v2"
 RECOMMENDER_TABLES = ("baskets", "pairs")
 INTERNAL = faust_topics(RECOMMENDER_APP, RECOMMENDER_TABLES)

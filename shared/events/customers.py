@@ -27,7 +27,8 @@ class Customer(Data):
     """Profile, contact and consent: the whole state in each record; the highest version wins.
 
     `email` and `phone` (E.164) are personal data: they appear here and on `messages` only.
-    `time_zone` is an IANA name; `country` and `region` are ISO 3166 codes.
+    `time_zone` is an IANA name; `country` and `region` are ISO 3166 codes. `formerly` are ids, such as a guest's, under
+    which this customer ordered before: those orders are theirs.
     """
 
     version: Version
@@ -41,6 +42,7 @@ class Customer(Data):
     consent: dict[Channel, Consent] = {}  # noqa: RUF012  pydantic copies defaults
     staff: bool = False
     guest: bool = False
+    formerly: tuple[Identifier, ...] = ()
 
 
 class CustomerRecorded(Event):
