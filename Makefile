@@ -46,7 +46,7 @@ $(PEERS)/.ready: $(READY) requirements/bench.txt
 	@$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/bench.txt
 	@touch $@
 
-bench-recommender: $(PEERS)/.ready ## Orders into pair counts, beside quixstreams and stock Faust, in under four minutes
+bench-recommender: $(PEERS)/.ready ## Orders into pair counts, beside quixstreams, stock Faust and (with Java and Maven) Kafka Streams
 	@$(BIN)/python -m bench.recommender --quix-python $(PEERS)/bin/python $(ARGS)
 
 bench-relevance: $(READY) ## What is recommended against what a shop would otherwise use, on two real shops

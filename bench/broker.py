@@ -1,5 +1,6 @@
 """What benchmarks ask of a broker: topics, logs, and whether a group is done with them for good."""
 
+import logging
 from collections.abc import Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -82,7 +83,8 @@ class Latest:
 
 @asynccontextmanager
 async def connect(bootstrap: str) -> "AsyncIterator[Broker]":
-    """Give a broker's clients."""
+    """Give a broker's clients. (Topics just made have no leader yet; that they try again is no news.)"""
+    logging.getLogger("aiokafka").setLevel(logging.ERROR)
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
     consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, enable_auto_commit=False)
     await admin.start()

@@ -25,23 +25,26 @@ _LIMIT_SECONDS = 300.0
 _STOP_SECONDS = 30.0
 
 
+def python(module: str, interpreter: Path = Path(sys.executable)) -> tuple[str, ...]:
+    """Program of a worker that is a module."""
+    return str(interpreter), "-m", module
+
+
 @dataclass(frozen=True)
 class Case:
-    """A worker module with its arguments. `topics` are those that its group must have committed to the end."""
+    """A worker's program with its arguments. `topics` are those that its group must have committed to the end."""
 
     name: str
-    module: str
+    program: tuple[str, ...]
     topic: str
     group: str
     job: str
     topics: tuple[str, ...]
     workers: int = 1
-    python: Path = Path(sys.executable)
 
     def command(self, bootstrap: str, folder: Path) -> list[str]:
         """How to start one worker."""
-        program = [str(self.python), "-m", self.module]
-        return [*program, bootstrap, self.topic, self.group, str(folder), self.job]
+        return [*self.program, bootstrap, self.topic, self.group, str(folder), self.job]
 
 
 @dataclass(frozen=True)

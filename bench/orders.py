@@ -7,7 +7,6 @@ from datetime import UTC, datetime, timedelta
 
 import orjson
 
-from services.recommender.domain.affinity import bucket_key
 from services.recommender.recount import Counts, recount
 from shared.events import OrderRecorded, decode
 from shared.ids import partition_key
@@ -16,8 +15,12 @@ SHOP = "grocer"
 PRODUCTS, CUSTOMERS, DAYS = 1000, 10_000, 56
 _SEED = 20261101
 _FIRST = datetime(2026, 1, 1, tzinfo=UTC)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_BUCKET_DAYS = 28
 
 Row = tuple[bytes, bytes]
+Baskets = dict[bytes, dict[str, int]]
+"""By product and bucket: baskets with the product (""), and of these, those with each other product."""
 
 
 @dataclass(frozen=True)
@@ -29,9 +32,23 @@ class Orders:
     pair_updates: int
 
     def expected(self) -> Counts:
-        """Count the pairs in one pass, by no stream at all."""
+        """Count all that ours counts in one pass, by no stream at all."""
         events = (decode(value, (OrderRecorded,)) for _, value in self.rows)
         return recount(event for event in events if isinstance(event, OrderRecorded))
+
+    def baskets(self) -> Baskets:
+        """Count what the peers count: baskets and pairs."""
+        counts: Baskets = {}
+        for _, value in self.rows:
+            order = orjson.loads(value)["data"]
+            bucket = bucket_of(datetime.fromisoformat(order["placed_at"]))
+            products = [line["product_id"] for line in order["lines"]]
+            for product in products:
+                tally = counts.setdefault(b"%b|%d" % (partition_key(SHOP, product), bucket), {})
+                for other in products:
+                    name = "" if other == product else other
+                    tally[name] = tally.get(name, 0) + 1
+        return counts
 
     def first(self, number: int) -> "Orders":
         """The log's beginning."""
@@ -79,13 +96,15 @@ def _of(rows: list[Row]) -> Orders:
     return Orders(rows, sum(sizes), sum(size * (size - 1) for size in sizes))
 
 
-def counts_of(found: Iterable[tuple[str, int, str, int]]) -> Counts:
+def bucket_of(moment: datetime) -> int:
+    """Number of whole 28-day spans between 1970-01-01 and the moment."""
+    return (moment - _EPOCH).days // _BUCKET_DAYS
+
+
+def counts_of(found: Iterable[tuple[str, int, str, int]]) -> Baskets:
     """Make counts of (product, bucket, other product, number); baskets with the product have no other ("")."""
-    counts: Counts = {}
+    counts: Baskets = {}
     for product, bucket, other, number in found:
-        tally = counts.setdefault(bucket_key(SHOP, product, bucket), {"orders": 0, "pairs": {}})
-        if other:
-            tally["pairs"][other] = number
-        else:
-            tally["orders"] = number
+        tally = counts.setdefault(b"%b|%d" % (partition_key(SHOP, product), bucket), {"": 0})
+        tally[other] = number
     return counts

@@ -6,7 +6,7 @@ from itertools import groupby
 import orjson
 
 from bench.broker import Broker
-from bench.orders import counts_of
+from bench.orders import Baskets, counts_of
 from services.recommender.domain.affinity import Tally, most_frequent, total_of
 from services.recommender.recount import Counts, counts_in
 from shared.events import PairCountsUpdated, decode
@@ -22,7 +22,7 @@ async def ours(broker: Broker) -> Counts:
     return counts_in((key, value) for key, value in found.values.items() if value)
 
 
-async def quix(broker: Broker, changelog: str) -> Counts:
+async def quix(broker: Broker, changelog: str) -> Baskets:
     """A quixstreams store, from its changelog: keys are product and state key, values JSON."""
     found = await broker.latest(changelog)
     matches = ((_QUIX_KEY.fullmatch(key), value) for key, value in found.values.items())
@@ -33,12 +33,22 @@ async def quix(broker: Broker, changelog: str) -> Counts:
     )
 
 
-async def stock(broker: Broker, changelog: str) -> Counts:
+async def stock(broker: Broker, changelog: str) -> Baskets:
     """A Faust table, from its changelog: keys and values are JSON."""
     found = await broker.latest(changelog)
     names = ((orjson.loads(key).split("|"), value) for key, value in found.values.items())
     return counts_of(
         (product, int(bucket), other, orjson.loads(value or b"0"))
+        for (_, product, bucket, other), value in names
+    )
+
+
+async def streams(broker: Broker, changelog: str) -> Baskets:
+    """A Kafka Streams store, from its changelog: keys are text, values eight bytes."""
+    found = await broker.latest(changelog)
+    names = ((key.decode().split("|"), value) for key, value in found.values.items())
+    return counts_of(
+        (product, int(bucket), other, int.from_bytes(value or b"", "big"))
         for (_, product, bucket, other), value in names
     )
 

@@ -14,7 +14,7 @@ import faust
 import orjson
 
 from bench.broker import PARTITIONS
-from services.recommender.domain.baskets import bucket_of
+from bench.orders import bucket_of
 from shared import log
 from shared.clock import SystemClock
 
