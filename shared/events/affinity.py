@@ -67,14 +67,16 @@ class BasketDeltaEmitted(Event):
 class Timing(Data):
     """When people buy next, of those who bought. Who has not bought yet counts: shares are corrected for censoring.
 
-    `support` people were seen to buy; `share` of all (0 to 1) do so within half a year (a repurchase: a year); `days` are
-    the quartiles of the gap, 25, 50 and 75 %, and `mean_days` its mean, among those who do.
+    `support` people were seen to buy; `share` of all (0 to 1) do so within `within_days`: half a year (a repurchase: 50
+    weeks), or as far as buyers have been observed. `days` are the quartiles of the gap, 25, 50 and 75 %, and `mean_days` its
+    mean, among those who do.
     """
 
     support: int
     share: float
     days: tuple[float, float, float]
     mean_days: float
+    within_days: int = 182
 
 
 class PairCounts(Data):
