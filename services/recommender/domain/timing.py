@@ -8,7 +8,7 @@ why this and not the product-limit estimator (of which it is a weighted form: Sa
 55, 2001, 207-210), and what is assumed.
 """
 
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import NamedTuple, TypedDict
 
@@ -17,7 +17,7 @@ from services.recommender.domain.tally import BUCKET_DAYS, Tally
 
 FOLLOWING_DAYS = 182
 AGAIN_DAYS = EDGES[-1]
-LEAST_SUPPORT = 20
+MIN_SUPPORT = 20
 LEAST_AT_RISK = 20
 LEAST_WINDOW_DAYS = 28
 LEAST_STAYING = 0.5
@@ -48,12 +48,12 @@ class Watched(NamedTuple):
 
 
 def following(
-    tallies: Mapping[int, Tally], until_day: float, wanted: Container[str] | None = None
+    tallies: Mapping[int, Tally], until_day: float, wanted: Iterable[str] | None = None
 ) -> dict[str, Timed]:
     """By other product: who of a product's first-time buyers buys it for the first time later, and after how long.
 
     `tallies` are the product's, by bucket; `until_day` is the moment, in days since 1970-01-01, up to which they are
-    complete. Only products of `wanted`, if given, and only with LEAST_SUPPORT observed buyers.
+    complete. Only products of `wanted`, if given, and only with MIN_SUPPORT observed buyers.
     """
     watched = watch(
         {bucket: tally["buyers"] for bucket, tally in tallies.items()},
@@ -67,8 +67,8 @@ def following(
             support[product] = support.get(product, 0) + number
     enough = {
         product: [0] * len(watched)
-        for product, number in support.items()
-        if number >= LEAST_SUPPORT and (wanted is None or product in wanted)
+        for product in (support if wanted is None else wanted)
+        if support.get(product, 0) >= MIN_SUPPORT
     }
     for place, numbers in _seen(tallies, watched):
         for product in enough.keys() & numbers.keys():
@@ -77,7 +77,7 @@ def following(
 
 
 def again(tallies: Mapping[int, Tally], until_day: float) -> Timed | None:
-    """Who buys the product once more, of all its purchases, and after how long; None below LEAST_SUPPORT.
+    """Who buys the product once more, of all its purchases, and after how long; None below MIN_SUPPORT.
 
     Each purchase counts by itself, ends with the next one and is observed until `until_day` (as for `following`).
     """
@@ -115,12 +115,12 @@ def watch(
 
 
 def estimate(watched: Sequence[Watched], events: Sequence[int]) -> Timed | None:
-    """Share and gaps from the events of each observed bin; None below LEAST_SUPPORT events.
+    """Share and gaps from the events of each observed bin; None below MIN_SUPPORT events.
 
     Quartiles and the mean are of the gaps of those who bought within the window, spread evenly within a bin.
     """
     support = sum(events)
-    if support < LEAST_SUPPORT:
+    if support < MIN_SUPPORT:
         return None
     steps = [number / found.at_risk for found, number in zip(watched, events, strict=True)]
     share = sum(steps)
