@@ -5,6 +5,7 @@ OrderwakeError
 ├── InfrastructureError      Kafka or PostgreSQL cannot be had on this machine
 ├── TopicsError              a topic on the broker differs from its declaration
 ├── JourneyError             a journey file cannot be used: file, line and fix
+├── RelationsError           the file of hand-made relations cannot be used: file, line and fix
 ├── EventError               a record cannot be accepted: becomes a dead letter or a 4xx
 ├── RetryLater               the work failed for a reason that passes; do it again
 ├── JourneysReplaced         another process has put other journeys in force; restart with them
@@ -34,6 +35,10 @@ class TopicsError(OrderwakeError):
 
 class JourneyError(OrderwakeError):
     """A journey file cannot be used. The message names file, line and fix."""
+
+
+class RelationsError(OrderwakeError):
+    """The file of hand-made relations cannot be used. The message names file, line and fix."""
 
 
 class Refusal(StrEnum):

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
 
 from shared.clock import Clock, clock_from
 from shared.errors import SettingsError
@@ -74,6 +74,29 @@ class Settings(BaseModel):
         str,
         Field(description="comma-separated origins whose pages may ask, e.g. https://shop.example; *: any"),
     ] = ""
+
+    recommendation_secret_keys: Annotated[
+        SecretStr,
+        Field(
+            description="keys for a shop's own servers, as shop:key,shop:key; they open what is known of customers"
+        ),
+    ] = SecretStr("")
+    recommendation_price_share: Annotated[
+        float,
+        Field(gt=0, description="candidates are priced under this share of order_value, where that is given"),
+    ] = 0.25
+    recommendation_min_stock: Annotated[
+        int,
+        Field(ge=0, description="units that must be left of what is recommended, where the catalogue says"),
+    ] = 3
+    recommendation_min_margin: Annotated[
+        float, Field(ge=0, le=1, description="margin as a share of the price, where the catalogue says")
+    ] = 0.05
+    relations_file: Annotated[
+        Path | None,
+        BeforeValidator(lambda value: value or None),
+        Field(description="YAML file of pins, bans and relations made by hand; empty: none"),
+    ] = None
 
     journeys_dir: Path = Path("journeys")
     stale_after_seconds: Annotated[float, Field(gt=0)] = 5.0

@@ -1,17 +1,13 @@
 """Journeys from YAML files, checked; an error names the file, the line and the fix. And their JSON Schema."""
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
 
-import yaml
 from pydantic import ValidationError
-from pydantic_core import ErrorDetails
 
 from services.scheduler.domain.journey import Journey
 from shared.errors import JourneyError
-
-Location = tuple[int | str, ...]
+from shared.yaml_file import read_yaml
 
 FOLDER = Path(__file__).parents[2] / "journeys"
 SCHEMA = Path(__file__).parents[2] / "docs" / "journeys" / "journey.schema.json"
@@ -39,18 +35,11 @@ def load_journeys(folder: Path = FOLDER) -> dict[str, Journey]:
 
 def load_journey(path: Path) -> Journey:
     """Return the journey in one file. Raises JourneyError with file, line and fix."""
-    text = path.read_text()
+    file = read_yaml(path, JourneyError, "the journey")
     try:
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
-        value = yaml.safe_load(text)
-    except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 1
-        message = f"{path}:{line}: not YAML: {error.problem}; mend the syntax there"
-        raise JourneyError(message) from None
-    try:
-        return Journey.model_validate(value)
+        return Journey.model_validate(file.value)
     except ValidationError as error:
-        raise JourneyError(_explain(path, root, error)) from None
+        raise JourneyError(file.explain(error)) from None
 
 
 def schema() -> str:
@@ -58,49 +47,6 @@ def schema() -> str:
     document = Journey.model_json_schema(by_alias=True)
     document = {"$schema": "https://json-schema.org/draft/2020-12/schema", **document}
     return json.dumps(document, indent=2) + "\n"
-
-
-def _explain(path: Path, root: yaml.Node | None, error: ValidationError) -> str:
-    """List the mistakes by line: what is wrong there, what to write instead."""
-    errors = error.errors(include_url=False)
-    found = [(_line(root, each["loc"]), each) for each in errors if not _follows(each["loc"], errors)]
-    found.sort(key=lambda each: each[0])
-    return "\n".join(f"{path}:{line}: {_place(each)}: {_fix(each)}" for line, each in found)
-
-
-def _follows(location: Location, errors: Sequence[ErrorDetails]) -> bool:
-    """Whether the error at a location only says again that something inside is wrong."""
-    inside = (each["loc"] for each in errors if each["loc"] != location)
-    return any(other[: len(location)] == location for other in inside)
-
-
-def _place(error: ErrorDetails) -> str:
-    return ".".join(str(part) for part in error["loc"]) or "the journey"
-
-
-def _fix(error: ErrorDetails) -> str:
-    if error["type"] == "extra_forbidden":
-        return "there is no such field; correct its name or remove it"
-    if error["type"] == "missing":
-        return "this field is needed; add it"
-    return f"{error['msg'].removeprefix('Value error, ')}; change the value"
-
-
-def _line(node: yaml.Node | None, location: Location) -> int:
-    """Return the line of the deepest part of `location` that the file has."""
-    line = node.start_mark.line + 1 if node else 1
-    for part in location:
-        if isinstance(node, yaml.MappingNode):
-            entry = next(((key, value) for key, value in node.value if key.value == part), None)
-            if entry is None:
-                break
-            line, node = entry[0].start_mark.line + 1, entry[1]
-        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
-            node = node.value[part]
-            line = node.start_mark.line + 1
-        else:
-            break
-    return line
 
 
 if __name__ == "__main__":
