@@ -47,6 +47,9 @@ PAIRS_UPDATED = Counter("orderwake_pairs_updated_total", "Pair counts changed.")
 REPLAYS_IGNORED = Counter(
     "orderwake_replays_ignored_total", "Records at or below a watermark, counted already.", ["stage"]
 )
+BEYOND_HORIZON = Counter(
+    "orderwake_beyond_horizon_total", "Orders and returns too late to change what is counted."
+)
 COMPLEMENTS_PUBLISHED = Counter("orderwake_complements_published_total", "Complements records published.")
 RECOMMENDATIONS = Counter(
     "orderwake_recommendations_total",

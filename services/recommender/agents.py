@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from services.recommender.domain.baskets import source_of
-from services.recommender.publisher import Publisher
-from services.recommender.tables import count_batch, learn_batch
+from services.recommender.deltas import admission
+from services.recommender.published import Publishers
+from services.recommender.tables import Learner, count_batch
 from shared.kafka.faust import BatchApp, Output, Tables, batch_agent
 from shared.kafka.records import Admitted
 from shared.topics import BASKET_DELTAS, ORDERS, RETURNS
@@ -21,33 +21,37 @@ class Progress:
     pairs: int = 0
 
 
-def register(app: BatchApp, publisher: Publisher) -> Progress:
+def register(app: BatchApp, publishers: Publishers) -> Progress:
     """Hang the agents on the app; the answer is kept up to date by them."""
     progress = Progress()
+    producer = app.driver.producer
 
-    def learn(batch: Sequence[Admitted], tables: Tables) -> list[Output]:
-        acknowledged = {source_of(*place): done for place, done in app.driver.done.items()}
-        return learn_batch(tables["baskets"], batch, acknowledged)
+    async def learn(batch: Sequence[Admitted], tables: Tables) -> list[Output]:
+        table = tables["baskets"]
+        learned = Learner(table, await producer.partitioner(BASKET_DELTAS.name)).learn(batch)
+        if learned.customers:
+            publishers.customers.touched(batch[0].record.partition, table, learned.customers)
+        return learned.outputs
 
     @batch_agent(app, ORDERS, tables=("baskets",), tables_first=True)
     async def learn_orders(batch: Sequence[Admitted], tables: Tables) -> list[Output]:
-        outputs = learn(batch, tables)
+        outputs = await learn(batch, tables)
         progress.orders += len(batch)
         return outputs
 
     @batch_agent(app, RETURNS, tables=("baskets",), tables_first=True)
     async def learn_returns(batch: Sequence[Admitted], tables: Tables) -> list[Output]:
-        outputs = learn(batch, tables)
+        outputs = await learn(batch, tables)
         progress.returns += len(batch)
         return outputs
 
-    @batch_agent(app, BASKET_DELTAS, tables=("pairs",))
+    @batch_agent(app, BASKET_DELTAS, tables=("pairs",), admit=admission(app))
     async def count_deltas(batch: Sequence[Admitted], tables: Tables) -> list[Output]:
-        counted = count_batch(tables["pairs"], batch)
-        if counted.products:
-            publisher.touched(batch[0].record.partition, tables["pairs"], counted.products)
+        updated = count_batch(tables["pairs"], batch)
+        if updated.products:
+            publishers.rows.touched(batch[0].record.partition, tables["pairs"], updated.products)
         progress.deltas += len(batch)
-        progress.pairs += counted.pairs
+        progress.pairs += updated.pairs
         return []
 
     del learn_orders, learn_returns, count_deltas

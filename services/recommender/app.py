@@ -9,7 +9,7 @@ from aiohttp import web
 from services.recommender import agents
 from services.recommender.agents import Progress
 from services.recommender.lag import Lag
-from services.recommender.publisher import Publisher
+from services.recommender.published import Publishers, publishers_of
 from services.recommender.ranker import Ranker
 from shared.clock import Clock
 from shared.kafka.faust import make_app, run
@@ -36,8 +36,6 @@ async def build(settings: Settings, clock: Clock) -> AsyncIterator[Running]:
     def busy() -> bool:
         return sum(lag.by_topic.values()) > _BUSY_RECORDS
 
-    publisher = Publisher(app, settings, clock, busy)
-    progress = agents.register(app, publisher)
     ranker = Ranker(
         settings,
         clock,
@@ -47,11 +45,14 @@ async def build(settings: Settings, clock: Clock) -> AsyncIterator[Running]:
         ),
         busy=busy,
     )
+    publishers = publishers_of(app, settings, clock, busy, ranker.repurchase)
+    progress = agents.register(app, publishers)
 
     async def stream(stopping: asyncio.Event) -> None:
-        """Stop last: publisher and ranker send through the stream's producer."""
+        """Stop last: publishers and ranker send through the stream's producer."""
         draining = asyncio.Event()
-        beside = asyncio.gather(publisher.run(stopping), ranker.run(stopping))
+        roles = (publishers.rows, publishers.customers, ranker)
+        beside = asyncio.gather(*(role.run(stopping) for role in roles))
         beside.add_done_callback(lambda _: draining.set())
         try:
             await run(app, draining)
@@ -61,7 +62,7 @@ async def build(settings: Settings, clock: Clock) -> AsyncIterator[Running]:
         beside.result()
 
     async def status(_: web.Request) -> web.Response:
-        return web.json_response(_status(progress, lag, publisher, ranker))
+        return web.json_response(_status(progress, lag, publishers, ranker))
 
     yield Running(
         loops=(stream, lag.run, ranker.follower.run),
@@ -74,22 +75,23 @@ async def build(settings: Settings, clock: Clock) -> AsyncIterator[Running]:
     )
 
 
-def _status(progress: Progress, lag: Lag, publisher: Publisher, ranker: Ranker) -> dict[str, object]:
+def _status(progress: Progress, lag: Lag, publishers: Publishers, ranker: Ranker) -> dict[str, object]:
     """Say how far the learning is.
 
     `orders`, `returns`, `deltas` and `pairs_updated` are what this process took since it started, `ranked` how often
     it ranked a product; `products` and `pairs` what the ranker knows, of all workers; `lag` records by topic;
-    `unpublished` and `unranked` products that wait.
+    `unpublished` and `unranked` products that wait, `customers_unpublished` customers.
     """
     return {
         "orders": progress.orders,
         "returns": progress.returns,
         "deltas": progress.deltas,
         "pairs_updated": progress.pairs,
-        "products": sum(len(counts.orders) for counts in ranker.shops.values()),
-        "pairs": sum(len(pairs) for counts in ranker.shops.values() for pairs in counts.pairs.values()),
+        "products": sum(len(counts.rows) for counts in ranker.shops.values()),
+        "pairs": sum(len(row.pairs) for counts in ranker.shops.values() for row in counts.rows.values()),
         "lag": lag.by_topic,
-        "unpublished": publisher.waiting,
+        "unpublished": publishers.rows.waiting,
+        "customers_unpublished": publishers.customers.waiting,
         "unranked": ranker.waiting,
         "ranked": ranker.ranked,
     }

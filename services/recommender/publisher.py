@@ -1,7 +1,7 @@
-"""Publishes each product's counts as `pair-counts`, coalesced, and never forgets one that changed.
+"""Publishes what tables hold, coalesced, and never forgets a key that changed: rows of products, products of customers.
 
-Which products have changed since their last publication is itself kept in the table, written in the same batch as the
-counts. So after a crash, or when the partition moves to another worker, whoever has it publishes them.
+Which keys have changed since their last publication is itself kept in the table, written in the same batch as the change.
+So after a crash, or when the partition moves to another worker, whoever has it publishes them.
 """
 
 import asyncio
@@ -11,29 +11,42 @@ from itertools import islice
 
 import orjson
 
-from services.recommender import tables, wire
 from services.recommender.pacing import pause
+from services.recommender.tables import UNPUBLISHED
 from shared.clock import Clock
 from shared.errors import StalePartition
-from shared.ids import split_key
 from shared.kafka.faust import BatchApp, Output, PartitionTable
-from shared.settings import Settings
-from shared.topics import BASKET_DELTAS, PAIR_COUNTS
+from shared.topics import Topic
 
 _SLICE = 200
 _BUSY_SHARE = 0.1
 
+Make = Callable[[PartitionTable, Sequence[bytes]], list[Output]]
+
 
 class Publisher:
-    """Publishes for the partitions that this worker has. `touched` belongs to the second stage's agent.
+    """Publishes a table, fed by `source`, for the partitions of it that this worker has.
 
-    While `busy` says that counting lags, it takes no more than a tenth of the time.
+    `make` says what to publish of some keys. `touched` belongs to the agents that write the table. A round comes every
+    `seconds`; while `busy` says that counting lags, it takes no more than a tenth of the time.
     """
 
-    def __init__(self, app: BatchApp, settings: Settings, clock: Clock, busy: Callable[[], bool]) -> None:
+    def __init__(  # noqa: PLR0913  what to publish, and when
+        self,
+        app: BatchApp,
+        source: Topic,
+        table: str,
+        make: Make,
+        *,
+        clock: Clock,
+        seconds: float,
+        busy: Callable[[], bool],
+    ) -> None:
         self._driver = app.driver
-        self._kept = settings.recommender_pairs_kept
-        self._seconds = settings.recommender_publish_seconds
+        self._source = source.name
+        self._table = table
+        self._make = make
+        self._seconds = seconds
         self._clock = clock
         self._busy = busy
         self._waiting: dict[int, dict[bytes, None]] = {}
@@ -42,14 +55,14 @@ class Publisher:
 
     @property
     def waiting(self) -> int:
-        """Products whose newest counts are not published yet."""
-        return sum(len(products) for products in self._waiting.values())
+        """Keys whose newest state is not published yet."""
+        return sum(len(keys) for keys in self._waiting.values())
 
-    def touched(self, partition: int, table: PartitionTable, products: Iterable[bytes]) -> None:
-        """Have `products` published, and keep that in `table`, in the batch in hand."""
+    def touched(self, partition: int, table: PartitionTable, keys: Iterable[bytes]) -> None:
+        """Have `keys` published, and keep that in `table`, in the batch in hand."""
         waiting = self._adopt(partition, table)
-        waiting.update(dict.fromkeys(products))
-        table.set(tables.UNPUBLISHED, orjson.dumps([key.decode() for key in waiting]))
+        waiting.update(dict.fromkeys(keys))
+        table.set(UNPUBLISHED, orjson.dumps([key.decode() for key in waiting]))
 
     def _adopt(self, partition: int, table: PartitionTable) -> dict[bytes, None]:
         """What waits in a partition: in a new assignment, all that its table says is unpublished."""
@@ -57,7 +70,7 @@ class Publisher:
             self._tenure = self._driver.ownership.tenure
             self._waiting = {}
         if partition not in self._waiting:
-            keys = orjson.loads(table.get(tables.UNPUBLISHED) or b"[]")
+            keys = orjson.loads(table.get(UNPUBLISHED) or b"[]")
             self._waiting[partition] = dict.fromkeys(key.encode() for key in keys)
         return self._waiting[partition]
 
@@ -76,7 +89,7 @@ class Publisher:
         tenure = self._driver.ownership.tenure
         try:
             for topic, partition in sorted(self._driver.assigned):
-                if topic == BASKET_DELTAS.name:
+                if topic == self._source:
                     await self._publish_partition(partition, tenure)
         except StalePartition:
             return
@@ -87,40 +100,28 @@ class Publisher:
         for _ in slices:
             async with self._tables(partition, tenure) as table:
                 waiting = self._adopt(partition, table)
-                products = list(islice(waiting, _SLICE))
-                outputs = self._outputs(table, products)
-                for product in products:
-                    del waiting[product]
+                keys = list(islice(waiting, _SLICE))
+                started = self._clock.monotonic()
+                outputs = self._make(table, keys)
+                self._worked += self._clock.monotonic() - started
+                for key in keys:
+                    del waiting[key]
             try:
                 self._must_own(partition, tenure)
                 await self._driver.producer.publish(outputs)
             except BaseException:
-                waiting.update(dict.fromkeys(products))
+                waiting.update(dict.fromkeys(keys))
                 raise
 
     @asynccontextmanager
     async def _tables(self, partition: int, tenure: int) -> AsyncIterator[PartitionTable]:
         self._must_own(partition, tenure)
-        async with self._driver.tables_for(BASKET_DELTAS.name, partition) as table:
+        async with self._driver.tables_for(self._source, partition) as table:
             self._must_own(partition, tenure)
-            yield table["pairs"]
+            yield table[self._table]
 
     def _must_own(self, partition: int, tenure: int) -> None:
         self._driver.ownership.check(tenure)
-        if (
-            not self._driver.ownership.leased()
-            or (BASKET_DELTAS.name, partition) not in self._driver.assigned
-        ):
+        if not self._driver.ownership.leased() or (self._source, partition) not in self._driver.assigned:
             message = "the partition may be another's by now"
             raise StalePartition(message)
-
-    def _outputs(self, table: PartitionTable, products: Sequence[bytes]) -> list[Output]:
-        started = self._clock.monotonic()
-        occurred_at = self._clock.business().isoformat()
-        outputs = []
-        for key, tally in tables.totals(table, products, self._kept).items():
-            shop, product = split_key(key)
-            record = wire.pair_counts(shop, product, tally, occurred_at)
-            outputs.append(Output(PAIR_COUNTS.name, *record))
-        self._worked += self._clock.monotonic() - started
-        return outputs

@@ -1,65 +1,61 @@
 """A single-threaded recount of the log: what the tables must equal, by a way of its own.
 
-It looks at the final state of each order only. So it shares the definition of what a basket teaches with the live
-stages, but neither their deltas nor their watermarks.
+It looks at the final state of each order and return, and goes through each customer's timeline once. So it shares with the
+live stages what a timeline teaches and what is beyond the horizon, but neither their differences, nor their deltas, nor
+their watermarks.
 """
 
 from collections.abc import Iterable
 
-from services.recommender.domain.affinity import Tally, bucket_key, load, split_bucket_key
-from services.recommender.domain.baskets import (
-    Bought,
-    CameBack,
-    bought,
-    came_back,
-    order_precedence,
-    return_precedence,
-    taught_by,
-)
+from services.recommender.domain import baskets
+from services.recommender.domain.affinity import bucket_key, load, split_bucket_key
+from services.recommender.domain.baskets import CustomerRecord
+from services.recommender.domain.tally import Counted, bare, tallies
+from services.recommender.domain.timeline import teach_all
 from shared.events import OrderRecorded, ReturnRecorded
 
-Counts = dict[bytes, Tally]
+Counts = dict[bytes, dict[str, object]]
+"""Tallies without what is zero, by product and bucket (see `bucket_key`)."""
+
+_Customer = tuple[str, str | None]
 
 
 def recount(events: Iterable[OrderRecorded | ReturnRecorded]) -> Counts:
-    """Count by product and bucket (see `bucket_key`) from all records of orders and returns.
+    """Count by product and bucket from all records of orders and returns.
 
-    They may come in any order, and more than once.
+    They may come more than once, and in any order that does not put an order beyond the horizon.
     """
-    orders: dict[tuple[str, str | None, str], Bought] = {}
-    returns: dict[tuple[str, str | None, str], dict[str, CameBack]] = {}
+    records: dict[_Customer, CustomerRecord] = {}
     for event in events:
-        key = (event.shopid, event.customerid, event.data.order_id)
+        record = records.setdefault((event.shopid, event.customerid), baskets.load(None))
         if isinstance(event, OrderRecorded):
-            order, known = bought(event.data), orders.get(key)
-            if known is None or order_precedence(order) > order_precedence(known):
-                orders[key] = order
+            _merge_order(record, event)
         else:
-            of_order = returns.setdefault(key, {})
-            item, former = came_back(event.data), of_order.get(event.data.return_id)
-            if former is None or return_precedence(item) > return_precedence(former):
-                of_order[event.data.return_id] = item
+            _merge_return(record, event)
     counts: Counts = {}
-    for key, order in orders.items():
-        _add(counts, key[0], order["bucket"], taught_by(order, returns.get(key, {})))
+    by_shop: dict[str, Counted] = {}
+    for (shop, _), record in records.items():
+        teach_all(by_shop.setdefault(shop, {}), baskets.timeline(record))
+    for shop, counted in by_shop.items():
+        counts.update(
+            (bucket_key(shop, product, bucket), tally) for product, bucket, tally in tallies(counted)
+        )
     return counts
 
 
-def _add(counts: Counts, shop: str, bucket: int, products: list[str]) -> None:
-    for product in products:
-        tally = counts.setdefault(bucket_key(shop, product, bucket), {"orders": 0, "pairs": {}})
-        tally["orders"] += 1
-        for other in products:
-            if other != product:
-                tally["pairs"][other] = tally["pairs"].get(other, 0) + 1
+def _merge_order(record: CustomerRecord, event: OrderRecorded) -> None:
+    order, known = baskets.bought(event.data), record["orders"].get(event.data.order_id)
+    if known is None or baskets.order_precedence(order) > baskets.order_precedence(known):
+        record["orders"][event.data.order_id] = order
+
+
+def _merge_return(record: CustomerRecord, event: ReturnRecorded) -> None:
+    of_order = record["returns"].setdefault(event.data.order_id, {})
+    item, known = baskets.came_back(event.data), of_order.get(event.data.return_id)
+    if known is None or baskets.return_precedence(item) > baskets.return_precedence(known):
+        of_order[event.data.return_id] = item
 
 
 def counts_in(table: Iterable[tuple[bytes, bytes]]) -> Counts:
     """Read the counts out of the table `pairs`, to be compared with a recount: what came to nothing is left out."""
-    counts: Counts = {}
-    for key, raw in table:
-        if split_bucket_key(key):
-            record = load(raw)
-            if record["orders"] or record["pairs"]:
-                counts[key] = {"orders": record["orders"], "pairs": record["pairs"]}
-    return counts
+    return {key: tally for key, raw in table if split_bucket_key(key) and (tally := bare(load(raw)["tally"]))}

@@ -1,52 +1,84 @@
 """The records that the recommender writes in bulk, as bytes.
 
-A quarter of a million deltas come out of two months of a grocer's orders. Building them as models would cost
-several times what counting them does; a test reads each kind back as its model.
+Building them as models would cost several times what counting them does; a test reads each kind back as its model.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 import orjson
 
-from services.recommender.domain.affinity import Tally, deltas_of
-from services.recommender.domain.baskets import Lesson
-from shared.events import BasketDeltaEmitted, PairCountsUpdated
+from services.recommender.domain.tally import Counted, tallies
+from shared.events import BasketDeltaEmitted, CustomerProductsUpdated, Origin, PairCountsUpdated
 from shared.ids import event_id, partition_key
 
 SOURCE = "orderwake/recommender"
+DELTA_BYTES = 400_000
 Keyed = tuple[bytes, bytes]
 
 _DELTA = BasketDeltaEmitted.type_name()
 _COUNTS = PairCountsUpdated.type_name()
+_HAS = CustomerProductsUpdated.type_name()
 
 
-def deltas(shop: str, lesson: Lesson) -> Iterator[Keyed]:
-    """Yield key and value of each `basket-deltas` record of a lesson, always the same."""
-    origin = {"topic": lesson["topic"], "partition": lesson["partition"], "offset": lesson["offset"]}
-    name = f"{lesson['topic']}-{lesson['partition']}-{lesson['offset']}"
-    for number, delta in enumerate(deltas_of(lesson)):
-        yield _record(
-            shop,
-            delta.product,
-            {"id": f"{name}-{number}", "type": _DELTA, "time": lesson["time"]},
-            {"origin": origin, "bucket": delta.bucket, "orders": delta.orders, "pairs": delta.pairs},
-        )
+def deltas(
+    shop: str, origin: Origin, time: str, counted: Counted, partition_of: Callable[[bytes], int]
+) -> Iterator[tuple[int, bytes]]:
+    """Yield partition and value of each `basket-deltas` record of a run of orders and returns of one shop.
+
+    `partition_of` says where a product's key belongs. A product is in one record, and records are of DELTA_BYTES or so.
+    """
+    by_partition: dict[int, dict[str, dict[str, object]]] = {}
+    for product, bucket, tally in tallies(counted):
+        partition = partition_of(partition_key(shop, product))
+        by_partition.setdefault(partition, {}).setdefault(product, {})[str(bucket)] = tally
+    for partition, products in sorted(by_partition.items()):
+        for number, part in enumerate(_parts(products)):
+            head = {
+                "specversion": "1.0",
+                "id": f"{origin.topic}-{origin.partition}-{origin.offset}-{shop}-{partition}-{number}",
+                "source": SOURCE,
+                "type": _DELTA,
+                "time": time,
+                "datacontenttype": "application/json",
+                "shopid": shop,
+            }
+            data = {"origin": origin.model_dump(), "counts": part}
+            yield partition, orjson.dumps({**head, "data": data})
 
 
-def pair_counts(shop: str, product: str, tally: Tally, occurred_at: str) -> Keyed:
-    """Key and value of the `pair-counts` record with these (pruned) counts."""
-    identity = event_id(_COUNTS, shop, product, orjson.dumps(tally))
-    return _record(shop, product, {"id": identity, "type": _COUNTS, "time": occurred_at}, dict(tally))
+def _parts(products: dict[str, dict[str, object]]) -> Iterator[dict[str, dict[str, object]]]:
+    """Split products so that each part is of DELTA_BYTES or so."""
+    size = len(orjson.dumps(products))
+    if size <= DELTA_BYTES or len(products) == 1:
+        yield products
+        return
+    names = list(products)
+    half = len(names) // 2
+    yield from _parts({name: products[name] for name in names[:half]})
+    yield from _parts({name: products[name] for name in names[half:]})
 
 
-def _record(shop: str, product: str, head: Mapping[str, str], data: Mapping[str, object]) -> Keyed:
+def pair_counts(shop: str, product: str, row: Mapping[str, object], occurred_at: str) -> Keyed:
+    """Key and value of the `pair-counts` record with a product's row (see `domain.rows`)."""
+    head = {"id": event_id(_COUNTS, shop, product, orjson.dumps(row)), "type": _COUNTS, "time": occurred_at}
+    return _record(shop, product, head, {"product_id": product, **row})
+
+
+def customer_products(shop: str, customer: str, products: Mapping[str, object], occurred_at: str) -> Keyed:
+    """Key and value of the `customer-products` record with what a customer has."""
+    identity = event_id(_HAS, shop, customer, orjson.dumps(products))
+    head = {"id": identity, "type": _HAS, "time": occurred_at, "customerid": customer}
+    return _record(shop, customer, head, {"products": products})
+
+
+def _record(shop: str, subject: str, head: Mapping[str, str], data: Mapping[str, object]) -> Keyed:
     envelope = {
         "specversion": "1.0",
         **head,
         "source": SOURCE,
-        "subject": product,
+        "subject": subject,
         "datacontenttype": "application/json",
         "shopid": shop,
-        "data": {"product_id": product, **data},
+        "data": data,
     }
-    return partition_key(shop, product), orjson.dumps(envelope)
+    return partition_key(shop, subject), orjson.dumps(envelope)

@@ -17,14 +17,14 @@ QUANTITIES = st.dictionaries(st.sampled_from("abcde"), st.integers(1, 3), min_si
 @st.composite
 def facts(draw: st.DrawFn) -> Fact:
     customer = draw(st.sampled_from(["ann", "bob", "cyd"]))
-    order_id = f"{customer}-{draw(st.integers(1, 2))}"
+    order_id = f"{customer}-{draw(st.integers(1, 12))}"
     version, products = draw(st.integers(1, 3)), draw(QUANTITIES)
     if draw(st.booleans()):
         return bought(
             customer,
             order_id,
             products,
-            day=draw(st.sampled_from([0, 1, 40])),
+            day=draw(st.sampled_from([0, 1, 40, 130, 300, 370])),
             version=version,
             status=draw(st.sampled_from([OrderStatus.PLACED, OrderStatus.PLACED, OrderStatus.CANCELLED])),
             test=draw(st.sampled_from([False, False, False, True])),
@@ -48,7 +48,7 @@ def one_state_per_version(drawn: Iterable[Fact]) -> list[Fact]:
     return list(kept.values())
 
 
-histories = st.lists(facts(), max_size=12).map(one_state_per_version)
+histories = st.lists(facts(), max_size=24).map(one_state_per_version)
 steps = st.lists(st.tuples(st.sampled_from(TOPICS), st.integers(0, 1), st.integers(1, 4)), max_size=40)
 
 
@@ -72,7 +72,7 @@ def test_an_order_and_its_full_return_teach_nothing(products: dict[str, int], *,
     assert recount(both) == {}
 
 
-@given(histories, st.permutations(range(12)))
+@given(histories, st.permutations(range(24)))
 def test_any_interleaving_of_what_happened_gives_the_same_counts(
     history: list[Fact], places: list[int]
 ) -> None:
@@ -80,18 +80,28 @@ def test_any_interleaving_of_what_happened_gives_the_same_counts(
     assert learned(shuffled) == learned(history)
 
 
-@given(histories, st.lists(st.integers(0, 11), max_size=10))
+@given(histories, st.lists(st.integers(0, 23), max_size=10))
 def test_duplicates_of_records_change_nothing(history: list[Fact], again: list[int]) -> None:
     repeated = [*history, *(history[number] for number in again if number < len(history))]
     assert learned(repeated) == learned(history)
 
 
 @settings(max_examples=300)
-@given(histories, steps, st.frozensets(st.integers(1, 120), max_size=12), st.permutations(TOPICS))
+@given(
+    histories,
+    steps,
+    st.frozensets(st.integers(1, 120), max_size=12),
+    st.permutations(TOPICS),
+    st.integers(1, 4),
+)
 def test_crashes_between_any_two_writes_lose_and_double_nothing(
-    history: list[Fact], schedule: list[tuple[str, int, int]], crashes: frozenset[int], ending: list[str]
+    history: list[Fact],
+    schedule: list[tuple[str, int, int]],
+    crashes: frozenset[int],
+    ending: list[str],
+    commit_every: int,
 ) -> None:
-    stages = Stages(partitions=2, crashes=crashes)
+    stages = Stages(partitions=2, crashes=crashes, commit_every=commit_every)
     for fact in history:
         stages.put(fact)
     for topic, partition, size in schedule:

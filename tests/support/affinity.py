@@ -6,11 +6,10 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from zlib import crc32
 
-from services.recommender.domain.baskets import source_of
+from services.recommender.deltas import parse
 from services.recommender.recount import Counts, counts_in
-from services.recommender.tables import count_batch, learn_batch
+from services.recommender.tables import Learner, count_batch
 from shared.events import (
-    BasketDeltaEmitted,
     Line,
     Order,
     OrderRecorded,
@@ -105,8 +104,8 @@ class Crashed(Exception):  # noqa: N818  it names what happened
 class Stages:
     """Both stages over logs in memory, as the driver runs them; `crashes` are the numbers of the writes after which they die.
 
-    Tables and logs outlive a crash, write by write. What a worker keeps in memory does not: it starts again at the
-    committed positions, and knows nothing of what was acknowledged.
+    Tables and logs outlive a crash, write by write; a batch's changes of the first table are one write. What a worker keeps
+    in memory does not: it starts again at the committed positions, of which every `commit_every`th batch writes one.
     """
 
     partitions: int
@@ -117,6 +116,8 @@ class Stages:
     baskets: dict[int, MemoryStore] = field(default_factory=dict)
     pairs: dict[int, MemoryStore] = field(default_factory=dict)
     writes: int = 0
+    commit_every: int = 1
+    taken: int = 0
 
     def put(self, fact: Fact) -> None:
         """Append a fact to its topic, in its customer's partition."""
@@ -135,8 +136,10 @@ class Stages:
             self._run(place, batch)
             self.done[place] = start + len(batch)
             self._wrote()
-            self.committed[place] = start + len(batch)
-            self._wrote()
+            self.taken += 1
+            if self.taken % self.commit_every == 0:
+                self.committed.update(self.done)
+                self._wrote()
         except Crashed:
             self.done = {}
 
@@ -159,24 +162,21 @@ class Stages:
         if topic == BASKET_DELTAS.name:
             table = PartitionTable(self.pairs.setdefault(partition, MemoryStore()))
             count_batch(table, batch)
-            self._apply(self.pairs[partition], table)
+            for key, value in table.changes.items():
+                self.pairs[partition].apply({key: value}, 0)
+                self._wrote()
             return
         table = PartitionTable(self.baskets.setdefault(partition, MemoryStore()))
-        acknowledged = {source_of(*source): offset for source, offset in self.done.items()}
-        outputs = learn_batch(table, batch, acknowledged)
-        self._apply(self.baskets[partition], table)
+        outputs = Learner(table, lambda key: crc32(key) % self.partitions).learn(batch).outputs
+        self.baskets[partition].apply(table.changes, 0)
+        self._wrote()
         for output in outputs:
             self._send(output)
 
-    def _apply(self, store: MemoryStore, table: PartitionTable) -> None:
-        for key, value in table.changes.items():
-            store.apply({key: value}, 0)
-            self._wrote()
-
     def _send(self, output: Output) -> None:
-        assert output.key is not None
+        assert output.partition is not None
         assert output.value is not None
-        self._append(output.topic, output.key, output.value)
+        self.logs.setdefault((output.topic, output.partition), []).append((b"", output.value))
         self._wrote()
 
     def _append(self, topic: str, key: bytes, value: bytes) -> None:
@@ -189,9 +189,6 @@ class Stages:
 
     @staticmethod
     def _admitted(place: tuple[str, int], offset: int, key: bytes, value: bytes) -> Admitted:
-        kinds = {
-            ORDERS.name: OrderRecorded,
-            RETURNS.name: ReturnRecorded,
-            BASKET_DELTAS.name: BasketDeltaEmitted,
-        }
-        return Admitted(Record(*place, offset, key, value), decode(value, (kinds[place[0]],)))
+        kinds = {ORDERS.name: OrderRecorded, RETURNS.name: ReturnRecorded}
+        record = Record(*place, offset, key, value)
+        return Admitted(record, decode(value, (kinds[place[0]],)) if place[0] in kinds else parse(value))

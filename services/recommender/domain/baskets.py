@@ -1,87 +1,100 @@
-"""First stage: what one customer's orders and returns teach, and how each new record changes it.
+"""First stage: one customer's orders and returns, and what a change of them changes in what they teach.
 
 Everything is kept as the newest state of each order and return, so that merging is by id and version: a record read twice
-changes nothing, and a return may come before its order. What an order teaches is a function of that state alone; a record
-teaches the difference between what its order taught before and after it.
+changes nothing, and a return may come before its order. What the customer teaches is a function of that state (`timeline`);
+a record teaches the difference between what the timeline taught before and after it.
+
+**What is kept.** An order can change, or come late, until the customer has ordered something ACCEPT_DAYS later or
+ACCEPT_ORDERS more orders; a return counts that long after its order. What comes later is beyond the horizon: it changes
+nothing, and is counted as such. What no change can reach any more, even by way of the windows of `timeline`, is forgotten
+(KEEP_DAYS, KEEP_ORDERS); what it taught stays.
 """
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from enum import Enum
 from typing import TypedDict
 from zlib import crc32
 
 import orjson
 
+from services.recommender.domain.tally import Counted
+from services.recommender.domain.timeline import (
+    MINUTES_A_DAY,
+    SEQUENCE_DAYS,
+    SEQUENCE_ORDERS,
+    WINDOW_DAYS,
+    WINDOW_ORDERS,
+    Entry,
+    place_of,
+    teach,
+    teach_all,
+)
 from shared.events import (
     Line,
     Order,
-    OrderRecorded,
     OrderStatus,
-    Origin,
     Return,
     ReturnLine,
-    ReturnRecorded,
     ReturnStatus,
 )
 
-BUCKET_DAYS = 28
 BASKET_LIMIT = 100
+ACCEPT_DAYS, ACCEPT_ORDERS = 400, 200
+KEEP_DAYS = ACCEPT_DAYS + WINDOW_DAYS + SEQUENCE_DAYS
+KEEP_ORDERS = ACCEPT_ORDERS + WINDOW_ORDERS + SEQUENCE_ORDERS
 TAKES_BACK = frozenset({ReturnStatus.RECEIVED, ReturnStatus.REFUNDED})
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_ACCEPT = ACCEPT_DAYS * MINUTES_A_DAY
+_KEEP = KEEP_DAYS * MINUTES_A_DAY
+
+
+class Outcome(Enum):
+    """What became of a record: taken (whether or not it taught), or too late to change anything."""
+
+    TAKEN = "taken"
+    BEYOND_HORIZON = "beyond_horizon"
 
 
 class Bought(TypedDict):
-    """An order as the customer's record keeps it. `teaches` is false for cancelled, voided and test orders."""
+    """An order as the customer's record keeps it. `teaches` is false for cancelled, voided and test orders.
+
+    `new` is what was new to the customer in it, while it teaches.
+    """
 
     version: int
-    bucket: int
+    minute: int
     teaches: bool
     products: dict[str, int]
+    new: list[str]
 
 
 class CameBack(TypedDict):
     """A return as the customer's record keeps it. `takes_back` is false until the goods are back."""
 
     version: int
+    minute: int
     takes_back: bool
     products: dict[str, int]
 
 
-class Change(TypedDict):
-    """What an order taught in one bucket, before and after a record: distinct products, in order."""
-
-    bucket: int
-    before: list[str]
-    after: list[str]
-
-
-class Lesson(TypedDict):
-    """What one source record changed: kept until its deltas are acknowledged, so that they can be sent again, the same."""
-
-    topic: str
-    partition: int
-    offset: int
-    time: str
-    changes: list[Change]
-
-
 class CustomerRecord(TypedDict):
-    """All that the first stage knows of a customer.
+    """All that the first stage knows of a customer. `returns` are by order and return id.
 
-    `returns` are by order and return id. `watermarks` hold the last offset counted of each source, "topic-partition".
+    `newest` is the minute of the newest order ever seen; `forgot` says that older orders than the kept ones were dropped.
     """
 
     orders: dict[str, Bought]
     returns: dict[str, dict[str, CameBack]]
-    watermarks: dict[str, int]
-    pending: list[Lesson]
+    newest: int
+    forgot: bool
 
 
 def load(raw: bytes | None) -> CustomerRecord:
     """The record in a table's value, or an empty one."""
     if raw is None:
-        return {"orders": {}, "returns": {}, "watermarks": {}, "pending": []}
+        return {"orders": {}, "returns": {}, "newest": 0, "forgot": False}
     record: CustomerRecord = orjson.loads(raw)
     return record
 
@@ -91,73 +104,149 @@ def dump(record: CustomerRecord) -> bytes:
     return orjson.dumps(record)
 
 
-def source_of(topic: str, partition: int) -> str:
-    """Name of a source partition in watermarks."""
-    return f"{topic}-{partition}"
+def minute_of(moment: datetime) -> int:
+    """Whole minutes between 1970-01-01 and the moment."""
+    return int((moment - _EPOCH).total_seconds()) // 60
 
 
-def bucket_of(moment: datetime) -> int:
-    """Number of whole 28-day spans between 1970-01-01 and the moment."""
-    return (moment - _EPOCH).days // BUCKET_DAYS
-
-
-def learn(record: CustomerRecord, origin: Origin, event: OrderRecorded | ReturnRecorded) -> Lesson | None:
-    """Take one source record into `record` (changed in place) and say what it taught; None if nothing.
-
-    A replay, at or below the watermark of its source, changes nothing: the lesson is the pending one, if it still waits.
-    """
-    if is_replay(record, origin):
-        return _waiting(record, origin)
-    record["watermarks"][source_of(origin.topic, origin.partition)] = origin.offset
-    order_id = event.data.order_id
-    before = _taught(record, order_id)
-    if isinstance(event, OrderRecorded):
-        _merge_order(record, event.data)
+def take_order(record: CustomerRecord, order: Order, counted: Counted) -> Outcome:
+    """Take an order's state into `record` in place, and add to `counted` what that changes."""
+    new, known = bought(order), record["orders"].get(order.order_id)
+    if new["minute"] < record["newest"] - _ACCEPT or (known and known["minute"] < record["newest"] - _ACCEPT):
+        return Outcome.BEYOND_HORIZON
+    if known and order_precedence(new) <= order_precedence(known):
+        return Outcome.TAKEN
+    entries = timeline(record)
+    if _too_deep(record, entries, new, order.order_id) or (
+        known and _too_deep(record, entries, known, order.order_id)
+    ):
+        return Outcome.BEYOND_HORIZON
+    record["newest"] = max(record["newest"], new["minute"])
+    record["orders"][order.order_id] = new
+    products = taught_by(new, record["returns"].get(order.order_id, {}))
+    if known is None:
+        _insert(record, entries, Entry(new["minute"], order.order_id, products), counted)
     else:
-        _merge_return(record, event.data)
-    changes = _changes(before, _taught(record, order_id))
-    if not changes:
-        return None
-    lesson = Lesson(
-        topic=origin.topic,
-        partition=origin.partition,
-        offset=origin.offset,
-        time=event.time.isoformat(),
-        changes=changes,
-    )
-    record["pending"].append(lesson)
-    return lesson
+        _replace(record, entries, counted)
+    _forget(record)
+    return Outcome.TAKEN
 
 
-def is_replay(record: CustomerRecord, origin: Origin) -> bool:
-    """Whether a source record is at or below the watermark of its source."""
-    return origin.offset <= record["watermarks"].get(source_of(origin.topic, origin.partition), -1)
+def take_return(record: CustomerRecord, item: Return, counted: Counted) -> Outcome:
+    """Take a return's state into `record` in place, and add to `counted` what that changes."""
+    of_order = record["returns"].setdefault(item.order_id, {})
+    new, known = came_back(item), of_order.get(item.return_id)
+    if known and return_precedence(new) <= return_precedence(known):
+        return Outcome.TAKEN
+    order = record["orders"].get(item.order_id)
+    entries = timeline(record)
+    if order and _too_deep(record, entries, order, item.order_id):
+        return Outcome.BEYOND_HORIZON
+    of_order[item.return_id] = new
+    if order:
+        _replace(record, entries, counted)
+    return Outcome.BEYOND_HORIZON if order and _late(order, new) else Outcome.TAKEN
 
 
-def forget_acknowledged(record: CustomerRecord, acknowledged: Mapping[str, int]) -> None:
-    """Drop pending lessons of offsets below `acknowledged[source]`: their deltas are with the broker for good."""
-    record["pending"] = [
-        lesson
-        for lesson in record["pending"]
-        if lesson["offset"] >= acknowledged.get(source_of(lesson["topic"], lesson["partition"]), 0)
+def withdraw(record: CustomerRecord, counted: Counted) -> None:
+    """Take back all that the customer's kept orders taught, and forget them.
+
+    Where older orders were forgotten before, what the oldest kept ones taught rests on them; so only the orders of the
+    last ACCEPT_DAYS and ACCEPT_ORDERS are taken back then.
+    """
+    entries = timeline(record)
+    first = 0
+    if record["forgot"]:
+        recent = next(
+            (n for n, one in enumerate(entries) if one.minute >= record["newest"] - _ACCEPT), len(entries)
+        )
+        first = max(recent, len(entries) - ACCEPT_ORDERS)
+    teach_all(counted, entries, first, -1)
+    record["orders"], record["returns"] = {}, {}
+
+
+def timeline(record: CustomerRecord) -> list[Entry]:
+    """Return the orders that teach, in time order."""
+    returns = record["returns"]
+    entries = [
+        Entry(order["minute"], order_id, products, order["new"])
+        for order_id, order in record["orders"].items()
+        if (products := taught_by(order, returns.get(order_id, {})))
     ]
+    entries.sort(key=lambda entry: entry[:2])
+    return entries
+
+
+def _insert(record: CustomerRecord, entries: list[Entry], entry: Entry, counted: Counted) -> None:
+    """Teach one order more; nearly always it is the last."""
+    if not entry.products:
+        return
+    place = place_of(entries, entry.minute, entry.order_id)
+    if place == len(entries):
+        new = teach(counted, entries, entry).new
+        record["orders"][entry.order_id]["new"] = list(new or ())
+        return
+    teach_all(counted, entries, place, -1)
+    _note(record, teach_all(counted, [*entries[:place], entry, *entries[place:]], place))
+
+
+def _replace(record: CustomerRecord, before: list[Entry], counted: Counted) -> None:
+    """Teach what `record` says now in place of what its timeline said `before`, from the first difference on."""
+    after = timeline(record)
+    place = next(
+        (n for n, (old, new) in enumerate(zip(before, after, strict=False)) if old[:3] != new[:3]),
+        min(len(before), len(after)),
+    )
+    if place == len(before) == len(after):
+        return
+    teach_all(counted, before, place, -1)
+    _note(record, teach_all(counted, after, place))
+
+
+def _note(record: CustomerRecord, entries: list[Entry]) -> None:
+    for entry in entries:
+        record["orders"][entry.order_id]["new"] = list(entry.new or ())
+
+
+def _too_deep(record: CustomerRecord, entries: list[Entry], order: Bought, order_id: str) -> bool:
+    """Whether more orders follow than may for a change to count."""
+    return len(entries) - place_of(entries, order["minute"], order_id) > ACCEPT_ORDERS or (
+        record["forgot"] and bool(entries) and order["minute"] < entries[0].minute
+    )
+
+
+def _forget(record: CustomerRecord) -> None:
+    """Drop what no change can reach any more."""
+    edge = record["newest"] - _KEEP
+    if len(record["orders"]) > KEEP_ORDERS:
+        entries = timeline(record)
+        if len(entries) > KEEP_ORDERS:
+            edge = max(edge, entries[-KEEP_ORDERS].minute)
+    gone = [order_id for order_id, order in record["orders"].items() if order["minute"] < edge]
+    for order_id in gone:
+        del record["orders"][order_id]
+        record["returns"].pop(order_id, None)
+    if gone:
+        record["forgot"] = True
+        stray = [
+            order_id
+            for order_id, items in record["returns"].items()
+            if order_id not in record["orders"] and all(item["minute"] < edge for item in items.values())
+        ]
+        for order_id in stray:
+            del record["returns"][order_id]
 
 
 def taught_by(order: Bought | None, returns: Mapping[str, CameBack]) -> list[str]:
     """Distinct products, sorted, that an order with these returns teaches.
 
     A product counts while at least one unit of it was neither received back nor refunded; a return that is only requested
-    takes nothing away, a rejected one never does. Beyond BASKET_LIMIT products, which would cost their square, those with
-    the lowest CRC-32 of their id stay: a choice that depends on nothing but the basket.
+    takes nothing away, a rejected one never does, nor one from beyond the horizon. Beyond BASKET_LIMIT products, which
+    would cost their square, those with the lowest CRC-32 of their id stay: a choice that depends on nothing but the basket.
     """
     if order is None or not order["teaches"]:
         return []
-    kept = dict(order["products"])
-    for came_back in returns.values():
-        if came_back["takes_back"]:
-            for product, quantity in came_back["products"].items():
-                kept[product] = kept.get(product, 0) - quantity
-    products = sorted(product for product, quantity in kept.items() if quantity > 0)
+    products = sorted(kept_of(order, returns))
     if len(products) > BASKET_LIMIT:
         products = sorted(
             sorted(products, key=lambda product: (crc32(product.encode()), product))[:BASKET_LIMIT]
@@ -165,20 +254,50 @@ def taught_by(order: Bought | None, returns: Mapping[str, CameBack]) -> list[str
     return products
 
 
+def purchases(record: CustomerRecord) -> dict[str, list[int]]:
+    """Return when, in minutes and in order, each product was bought that the customer still has."""
+    found: dict[str, list[int]] = {}
+    for order_id, order in sorted(record["orders"].items(), key=lambda item: item[1]["minute"]):
+        if order["teaches"]:
+            for product in kept_of(order, record["returns"].get(order_id, {})):
+                found.setdefault(product, []).append(order["minute"])
+    return found
+
+
+def kept_of(order: Bought, returns: Mapping[str, CameBack]) -> list[str]:
+    """Products of an order of which at least one unit was not taken back."""
+    if not returns:
+        return list(order["products"])
+    kept = dict(order["products"])
+    for item in returns.values():
+        if item["takes_back"] and not _late(order, item):
+            for product, quantity in item["products"].items():
+                kept[product] = kept.get(product, 0) - quantity
+    return [product for product, quantity in kept.items() if quantity > 0]
+
+
+def _late(order: Bought, item: CameBack) -> bool:
+    return item["minute"] - order["minute"] > _ACCEPT
+
+
 def bought(order: Order) -> Bought:
     """An order as records keep it."""
     return Bought(
         version=order.version,
-        bucket=bucket_of(order.placed_at),
+        minute=minute_of(order.placed_at),
         teaches=order.status is OrderStatus.PLACED and not order.test,
         products=_quantities(order.lines),
+        new=[],
     )
 
 
 def came_back(item: Return) -> CameBack:
     """A return as records keep it."""
     return CameBack(
-        version=item.version, takes_back=item.status in TAKES_BACK, products=_quantities(item.lines)
+        version=item.version,
+        minute=minute_of(item.occurred_at),
+        takes_back=item.status in TAKES_BACK,
+        products=_quantities(item.lines),
     )
 
 
@@ -189,50 +308,11 @@ def _quantities(lines: tuple[Line, ...] | tuple[ReturnLine, ...]) -> dict[str, i
     return quantities
 
 
-def _merge_order(record: CustomerRecord, order: Order) -> None:
-    known = record["orders"].get(order.order_id)
-    new = bought(order)
-    if known is None or order_precedence(new) > order_precedence(known):
-        record["orders"][order.order_id] = new
-
-
-def _merge_return(record: CustomerRecord, item: Return) -> None:
-    of_order = record["returns"].setdefault(item.order_id, {})
-    known = of_order.get(item.return_id)
-    new = came_back(item)
-    if known is None or return_precedence(new) > return_precedence(known):
-        of_order[item.return_id] = new
-
-
 def order_precedence(order: Bought) -> tuple[int, bool, int, list[tuple[str, int]]]:
     """The higher version wins; of two with one version, the one that teaches less."""
-    return order["version"], not order["teaches"], order["bucket"], sorted(order["products"].items())
+    return order["version"], not order["teaches"], order["minute"], sorted(order["products"].items())
 
 
 def return_precedence(item: CameBack) -> tuple[int, bool, list[tuple[str, int]]]:
     """The higher version wins; of two with one version, the one that takes back."""
     return item["version"], item["takes_back"], sorted(item["products"].items())
-
-
-def _taught(record: CustomerRecord, order_id: str) -> tuple[int, list[str]]:
-    order = record["orders"].get(order_id)
-    products = taught_by(order, record["returns"].get(order_id, {}))
-    return (order["bucket"] if order else 0), products
-
-
-def _changes(before: tuple[int, list[str]], after: tuple[int, list[str]]) -> list[Change]:
-    (old, gone), (new, come) = before, after
-    if before == after or not (gone or come):
-        return []
-    if old == new or not gone:
-        return [Change(bucket=new, before=gone, after=come)]
-    left = Change(bucket=old, before=gone, after=[])
-    return [left, Change(bucket=new, before=[], after=come)] if come else [left]
-
-
-def _waiting(record: CustomerRecord, origin: Origin) -> Lesson | None:
-    place = (origin.topic, origin.partition, origin.offset)
-    for lesson in record["pending"]:
-        if (lesson["topic"], lesson["partition"], lesson["offset"]) == place:
-            return lesson
-    return None

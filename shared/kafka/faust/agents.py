@@ -15,7 +15,7 @@ from shared.clock import SystemClock
 from shared.errors import RetryLater, StalePartition, TooManyDeadLetters
 from shared.kafka.faust.consumer import driver_of
 from shared.kafka.faust.driver import Driver, Place
-from shared.kafka.faust.producer import Output
+from shared.kafka.faust.producer import WHOLE_BYTES, Output, size_of
 from shared.kafka.faust.tables import Tables
 from shared.kafka.guard import Check, Guard
 from shared.kafka.records import Admitted, Record
@@ -56,7 +56,8 @@ def batch_agent(  # noqa: PLR0913  each part may be named at the agent
     `batch` are a partition's next records that passed the guard, in order; `tables` the named tables' partitions.
     `process` may be called again for the same batch and must then say the same. It raises RetryLater to be called
     again until it works; any other exception is tried three times and then stops the service. `check` is the
-    guard's; `admit` takes the guard's place altogether. `tables_first` makes the tables durable before the outputs.
+    guard's; `admit` takes the guard's place altogether. `tables_first` makes the tables durable before the outputs, and
+    each table's changes all or none; a batch that changes more than that allows is taken in halves.
     """
 
     def decorate(process: Process) -> Process:
@@ -80,6 +81,14 @@ def batch_agent(  # noqa: PLR0913  each part may be named at the agent
         return process
 
     return decorate
+
+
+def _fit(tables: Tables) -> bool:
+    """Whether each table's changes may be written as one batch."""
+    return all(
+        sum(size_of(key, value) for key, value in table.changes.items()) <= WHOLE_BYTES
+        for table in tables.values()
+    )
 
 
 def _guard(driver: Driver, check: Check | None) -> Admit:
@@ -128,7 +137,12 @@ class _Handler:
     async def _run(self, place: Place, admitted: Sequence[Admitted], tenure: int) -> None:
         async with self._driver.tables_for(*place) as tables:
             outputs = list(await self._process(admitted, tables)) if admitted else []
-            await self._driver.write(place[1], tables, outputs, tenure, tables_first=self._tables_first)
+            if not self._tables_first or len(admitted) < 2 or _fit(tables):  # noqa: PLR2004  one cannot be halved
+                await self._driver.write(place[1], tables, outputs, tenure, tables_first=self._tables_first)
+                return
+        half = len(admitted) // 2
+        await self._run(place, admitted[:half], tenure)
+        await self._run(place, admitted[half:], tenure)
 
     async def _insist(self, step: Callable[[], Awaitable[T]], tenure: int) -> T:
         for attempt in count(1):

@@ -198,24 +198,26 @@ class Driver:
 
         In this order a crash in between lets the source be replayed on the old tables, which yields the same outputs
         again: none is lost, and the reader drops those it has by their origin. `tables_first` turns it round, for a
-        process whose values keep what it has to send until it is acknowledged.
+        process whose tables keep what it has to send until it is acknowledged; each table's changes, which must be of
+        WHOLE_BYTES at most, are then durable all or none.
         """
         if not tables_first:
             await self._hold(tenure)
             await self.producer.publish(outputs)
         await self._hold(tenure)
-        await self._write_tables(partition, tables, tenure)
+        await self._write_tables(partition, tables, tenure, whole=tables_first)
         if tables_first:
             await self._hold(tenure)
             await self.producer.publish(outputs)
         self.ownership.check(tenure)
 
-    async def _write_tables(self, partition: int, tables: Tables, tenure: int) -> None:
-        ends = await self.producer.publish(
+    async def _write_tables(self, partition: int, tables: Tables, tenure: int, *, whole: bool) -> None:
+        changes = (
             Output(self.changelog(name), key, value, (), partition)
             for name, table in tables.items()
             for key, value in table.changes.items()
         )
+        ends = await self.producer.publish(changes, whole=whole)
         for name, table in tables.items():
             if not table.changes:
                 continue

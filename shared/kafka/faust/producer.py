@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -22,6 +22,9 @@ from shared.kafka.producer import make_producer
 log = structlog.get_logger()
 
 _BATCH_BYTES = 512 * 1024
+WHOLE_BYTES = 12_000_000
+"""How large a batch may be that is to be written as a whole: below what changelogs take in one batch, 16 MB."""
+
 _HOPELESS = (MessageSizeTooLargeError, InvalidTopicError, TopicAuthorizationFailedError)
 _BACKOFF_SECONDS = (0.1, 0.5, 1.0, 2.0)
 _STOP_SECONDS = 5.0
@@ -58,7 +61,7 @@ class BatchProducer:
 
     async def start(self) -> None:
         """Connect. Raises KafkaConnectionError when no broker answers."""
-        producer = make_producer(self._bootstrap, max_batch_size=_BATCH_BYTES, linger_ms=0)
+        producer = make_producer(self._bootstrap, max_batch_size=WHOLE_BYTES + _BATCH_BYTES, linger_ms=0)
         try:
             await producer.start()
         except BaseException:
@@ -73,22 +76,25 @@ class BatchProducer:
             await _retire(producer)
         await asyncio.gather(*self._retiring)
 
-    async def publish(self, records: Iterable[Output]) -> dict[tuple[str, int], int]:
+    async def publish(
+        self, records: Iterable[Output], *, whole: bool = False
+    ) -> dict[tuple[str, int], int]:
         """Return when the broker has all `records`: the last offset by topic and partition.
 
-        Records of one partition keep their order. Retries may write some twice.
+        Records of one partition keep their order. Retries may write some twice. `whole`: a partition's records, of
+        WHOLE_BYTES at most, become one Kafka record batch, so that the broker ever has all of them or none.
         """
         groups: dict[tuple[str, int], list[Output]] = defaultdict(list)
-        partitions: dict[str, Sequence[int]] = {}
+        partition_of: dict[str, Callable[[bytes], int]] = {}
         for record in records:
             partition = record.partition
             if partition is None:
-                if record.topic not in partitions:
-                    partitions[record.topic] = await self._partitions(record.topic)
-                of_topic = partitions[record.topic]
-                partition = of_topic[_hash(record.key or b"") % len(of_topic)]
+                if record.topic not in partition_of:
+                    partition_of[record.topic] = await self.partitioner(record.topic)
+                partition = partition_of[record.topic](record.key or b"")
             groups[record.topic, partition].append(record)
-        deliveries = (self._deliver(*place, group) for place, group in groups.items())
+        limit = WHOLE_BYTES if whole else _BATCH_BYTES
+        deliveries = (self._deliver(*place, group, limit) for place, group in groups.items())
         ended = await asyncio.gather(*deliveries, return_exceptions=True)
         offsets: dict[tuple[str, int], int] = {}
         for place, end in zip(groups, ended, strict=True):
@@ -108,6 +114,15 @@ class BatchProducer:
         """As an aiokafka producer's `send`, for dead letters: the broker has the record when the future is done."""
         return asyncio.ensure_future(self.publish([Output(topic, key, value, headers or ())]))
 
+    async def partitioner(self, topic: str) -> Callable[[bytes], int]:
+        """Return what says to which of a topic's partitions a key belongs."""
+        partitions = await self._partitions(topic)
+
+        def partition_of(key: bytes) -> int:
+            return partitions[_hash(key) % len(partitions)]
+
+        return partition_of
+
     async def _partitions(self, topic: str) -> Sequence[int]:
         attempt = 0
         while True:
@@ -119,11 +134,11 @@ class BatchProducer:
             else:
                 return partitions
 
-    async def _deliver(self, topic: str, partition: int, records: Sequence[Output]) -> int:
+    async def _deliver(self, topic: str, partition: int, records: Sequence[Output], limit: int) -> int:
         start, last, attempt = 0, -1, 0
         while start < len(records):
             producer = self._current()
-            batch, end = _fill(producer, records, start)
+            batch, end = _fill(producer, records, start, limit)
             try:
                 sent = await (await producer.send_batch(batch, topic, partition=partition))
             except KafkaError as error:
@@ -161,10 +176,20 @@ class BatchProducer:
             task.add_done_callback(self._retiring.discard)
 
 
-def _fill(producer: AIOKafkaProducer, records: Sequence[Output], start: int) -> tuple[BatchBuilder, int]:
-    batch = producer.create_batch()
+def size_of(key: bytes | None, value: bytes | None) -> int:
+    """How much of a batch a record takes, in bytes, at most; headers not counted."""
+    return len(key or b"") + len(value or b"") + 32
+
+
+def _fill(
+    producer: AIOKafkaProducer, records: Sequence[Output], start: int, limit: int
+) -> tuple[BatchBuilder, int]:
+    batch, held = producer.create_batch(), 0
     for place in range(start, len(records)):
         record = records[place]
+        held += size_of(record.key, record.value)
+        if held > limit and place > start:
+            return batch, place
         added = batch.append(key=record.key, value=record.value, timestamp=None, headers=list(record.headers))
         if added is None:
             return batch, place
