@@ -11,7 +11,7 @@ PEERS := $(VENV)/peers
 ARGS ?=
 LOCK := uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url
 
-.PHONY: help setup demo test check format contracts bench-driver bench-recommender bench-recommendations bench-relevance deploy-check lock clean
+.PHONY: help setup demo test check format contracts bench-driver bench-recommender bench-recommender-latency bench-rebuild bench-recommendations bench-relevance deploy-check lock clean
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-22s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,6 +48,9 @@ $(PEERS)/.ready: $(READY) requirements/bench.txt
 
 bench-recommender: $(PEERS)/.ready ## Orders into pair counts, beside quixstreams, stock Faust and (with Java and Maven) Kafka Streams
 	@$(BIN)/python -m bench.recommender --quix-python $(PEERS)/bin/python $(ARGS)
+
+bench-rebuild: $(READY) ## A year of a real grocer counted from nothing, then killed and recovered
+	@$(BIN)/python -m bench.rebuild $(ARGS)
 
 bench-relevance: $(READY) ## What is recommended against what a shop would otherwise use, on two real shops
 	@$(BIN)/python -m bench.relevance $(ARGS)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.errors import GroupCoordinatorNotAvailableError
 
 from shared.kafka.faust import Output
 from shared.kafka.faust.producer import BatchProducer
@@ -54,6 +55,34 @@ class Broker:
             (max(committed[place].offset, 0) if place in committed else 0) >= ends[place] for place in places
         )
 
+    async def committed(self, group: str, topic: str) -> int:
+        """How many records of a topic a group has committed."""
+        try:
+            offsets = await self.admin.list_consumer_group_offsets(group)
+        except GroupCoordinatorNotAvailableError:  # the broker makes its topic of offsets for the first group
+            return 0
+        return sum(max(found.offset, 0) for place, found in offsets.items() if place.topic == topic)
+
+    async def ends(self, topic: str) -> dict[TopicPartition, int]:
+        """End offset of each partition."""
+        places = [TopicPartition(topic, number) for number in range(PARTITIONS)]
+        ends: dict[TopicPartition, int] = await self.consumer.end_offsets(places)
+        return ends
+
+    async def last_at(self, topic: str) -> float:
+        """When the last record of a topic came, by the broker, in seconds since 1970; 0 if there is none."""
+        ends = {place: end for place, end in (await self.ends(topic)).items() if end}
+        if not ends:
+            return 0.0
+        self.consumer.assign(list(ends))
+        for place, end in ends.items():
+            self.consumer.seek(place, end - 1)
+        last = 0.0
+        for place in ends:
+            last = max(last, (await self.consumer.getone(place)).timestamp / 1000)
+        self.consumer.unsubscribe()
+        return last
+
     async def topics(self) -> set[str]:
         """Names of all topics."""
         return set(await self.admin.list_topics())
@@ -61,8 +90,8 @@ class Broker:
     async def latest(self, topic: str) -> "Latest":
         """Read a log whole: the last value of each key, and when the last record came."""
         found = Latest({}, 0.0)
-        places = [TopicPartition(topic, number) for number in range(PARTITIONS)]
-        ends = await self.consumer.end_offsets(places)
+        ends = await self.ends(topic)
+        places = list(ends)
         self.consumer.assign(places)
         await self.consumer.seek_to_beginning(*places)
         while any([await self.consumer.position(place) < ends[place] for place in places]):
@@ -83,7 +112,7 @@ class Latest:
 
 @asynccontextmanager
 async def connect(bootstrap: str) -> "AsyncIterator[Broker]":
-    """Give a broker's clients. (Topics just made have no leader yet; that they try again is no news.)"""
+    """Give a broker's clients; topics just made have no leader yet, and that they try again is no news."""
     logging.getLogger("aiokafka").setLevel(logging.ERROR)
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
     consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, enable_auto_commit=False)

@@ -1,0 +1,137 @@
+"""An `orderwake` process of its own, for benchmarks that watch, kill and restart the real thing."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import aiohttp
+import psutil
+
+from shared.clock import SystemClock
+from shared.embedded.process import free_port
+
+CLOCK = SystemClock()
+ROOT = Path(__file__).parents[1]
+_LOOK_SECONDS = 0.05
+_STOP_SECONDS = 25.0
+_OK = 200
+
+
+class Service:
+    """`orderwake NAME` with an environment, one at a time; what it logs goes to `log`, its peak memory is kept."""
+
+    def __init__(
+        self, name: str, environment: Mapping[str, str], log: Path, cores: set[int] | None = None
+    ) -> None:
+        self.name = name
+        self._port = free_port()
+        self._environment = {
+            **os.environ,
+            "ORDERWAKE_LOG_LEVEL": "warning",
+            "ORDERWAKE_HTTP_PORT": str(self._port),
+            **environment,
+        }
+        self._log = log
+        self._cores = cores
+        self._process: subprocess.Popen[bytes] | None = None
+        self.peak_bytes = 0
+
+    @property
+    def base(self) -> str:
+        """Where it serves."""
+        return f"http://127.0.0.1:{self._port}"
+
+    @property
+    def process(self) -> psutil.Process:
+        """The process that runs. Raises RuntimeError if none does, with the end of its log."""
+        if self._process is None or self._process.poll() is not None:
+            message = f"{self.name} does not run:\n{self._log.read_text()[-4000:]}"
+            raise RuntimeError(message)
+        return psutil.Process(self._process.pid)
+
+    def start(self) -> None:
+        """Start it, or start it again."""
+        command = [sys.executable, "-m", "services.cli", self.name]
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(  # noqa: S603  the command is ours
+                command, cwd=ROOT, env=self._environment, stdout=log, stderr=log
+            )
+        if self._cores:
+            self.process.cpu_affinity(sorted(self._cores))
+
+    def kill(self) -> None:
+        """Kill it with SIGKILL and wait until it is gone."""
+        self._end(signal.SIGKILL)
+
+    def stop(self) -> None:
+        """Ask it to drain, wait, and kill it if that takes too long."""
+        try:
+            self._end(signal.SIGTERM)
+        except subprocess.TimeoutExpired:
+            self.kill()
+
+    def _end(self, number: signal.Signals) -> None:
+        if self._process is not None and self._process.poll() is None:
+            self._process.send_signal(number)
+            self._process.wait(_STOP_SECONDS)
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    async def get(self, path: str) -> tuple[int, Any]:
+        """Status and JSON of one of its pages; status 0 while it does not serve."""
+        self.peak_bytes = max(self.peak_bytes, self.process.memory_info().rss)
+        try:
+            async with aiohttp.ClientSession() as client, client.get(self.base + path) as answer:
+                return answer.status, await answer.json()
+        except aiohttp.ClientConnectionError:
+            return 0, {}
+
+    async def is_ready(self) -> bool:
+        """Whether /readyz says so."""
+        return (await self.get("/readyz"))[0] == _OK
+
+
+async def until(reached: Callable[[], Awaitable[bool]], what: str, limit_seconds: float) -> float:
+    """Wait for a condition; returns the seconds that took. Raises TimeoutError that says `what` did not come."""
+    started = CLOCK.monotonic()
+    while not await reached():
+        if CLOCK.monotonic() - started > limit_seconds:
+            message = f"{what}: not within {limit_seconds:.0f} s"
+            raise TimeoutError(message)
+        await asyncio.sleep(_LOOK_SECONDS)
+    return CLOCK.monotonic() - started
+
+
+class Bar:
+    """Progress on standard error: a bar on a terminal, a line at each tenth elsewhere."""
+
+    def __init__(self, title: str, total: int) -> None:
+        self._title = title
+        self.total = max(total, 1)
+        self._tenth = -1
+        self._terminal = sys.stderr.isatty()
+
+    def show(self, done: int) -> None:
+        """Say how much is done."""
+        share = min(done / self.total, 1.0)
+        text = f"{self._title}: {done:,} of {self.total:,}"
+        if self._terminal:
+            filled = int(30 * share)
+            sys.stderr.write(f"\r{text:<60} [{'#' * filled:<30}] {share:4.0%}{'' if share < 1 else chr(10)}")
+        elif int(share * 10) > self._tenth:
+            self._tenth = int(share * 10)
+            sys.stderr.write(f"{text} ({share:.0%})\n")
+        sys.stderr.flush()
