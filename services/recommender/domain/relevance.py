@@ -25,31 +25,44 @@ from services.recommender.domain.cooccurrence import (
 )
 from services.recommender.domain.ridge import explain
 
-BASKET_PENALTY = 30.0
-CUSTOMER_PENALTY = 200.0
-DAMPING = 20.0
-BASKET_ALPHA = 0.15
-SINGLE_ALPHA = 0.2
-SINGLE_DAMPING = 50.0
-TREND_POWER = 0.3
-TREND_PRIOR = 10.0
-OWNED_HALF_LIFE = 120.0
-FOLLOWS_PRIOR = 5.0
-OWNERS_PART = 2.0
-FOLLOWS_PART = 0.5
-NEWLY_PART = 0.9
-TOP_OF_A_PART = 20
-HINT = 1e-6
-
 Scores = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
+class Config:
+    """All that can be chosen about the model; the defaults are the one configuration for all shops."""
+
+    neighbours: int = 200
+    basket_penalty: float = 30.0
+    basket_alpha: float = 0.15
+    damping: float = 20.0
+    single_alpha: float = 0.2
+    single_damping: float = 50.0
+    trend_power: float = 0.3
+    trend_prior: float = 10.0
+    customer_penalty: float = 200.0
+    owned_half_life: float = 120.0
+    follows_prior: float = 5.0
+    owners_part: float = 2.0
+    follows_part: float = 0.5
+    newly_part: float = 0.9
+
+
+DEFAULT = Config()
+TOP_OF_A_PART = 20
+HINT = 1e-6
+
+
+@dataclass(frozen=True)
 class Weights:
-    """What the counters said at one moment, solved: basket and customer weights, both [n, n], row speaks for column."""
+    """What the counters said at one moment, solved: basket and customer weights, both [n, n], row speaks for column.
+
+    Scores made with them follow `config` too; what of it is not for solving may be replaced.
+    """
 
     basket: Floats
     customer: Floats
+    config: Config = DEFAULT
 
 
 @dataclass(frozen=True)
@@ -61,47 +74,54 @@ class Because:
     support: int
 
 
-def solve(counts: Counts, day: float, *, customers: bool = True) -> Weights:
+def solve(counts: Counts, day: float, config: Config = DEFAULT, *, customers: bool = True) -> Weights:
     """Solve both models on the counters as they stand on `day`; without `customers` the second is empty (n = 0)."""
     faded = counts.together / np.float32(counts.growth(day, TOGETHER_HALF_LIFE))
-    basket = explain(faded, BASKET_PENALTY) / ((np.diag(faded) + DAMPING) ** BASKET_ALPHA)
-    customer = explain(counts.owners, CUSTOMER_PENALTY) if customers else np.zeros((0, 0), np.float32)
-    return Weights(basket.astype(np.float32), customer)
+    basket = explain(faded, config.basket_penalty) / (
+        (np.diag(faded) + config.damping) ** config.basket_alpha
+    )
+    customer = explain(counts.owners, config.customer_penalty) if customers else np.zeros((0, 0), np.float32)
+    return Weights(basket.astype(np.float32), customer, config)
 
 
 def score_complement(counts: Counts, weights: Weights, basket: Sequence[int], day: float) -> Scores:
     """Score every slot [n] as one more product of a basket: higher is better, zero says nothing speaks for it."""
     if len(basket) == 1:
-        return _single(counts, basket[0], day)
+        return _single(counts, basket[0], day, weights.config)
     return np.asarray(weights.basket[list(basket)].sum(axis=0), np.float64)
 
 
-def _single(counts: Counts, slot: int, day: float) -> Scores:
+def _single(counts: Counts, slot: int, day: float, config: Config) -> Scores:
     fade = counts.growth(day, TOGETHER_HALF_LIFE)
     bought = np.diag(counts.together) / fade
-    share = counts.together[slot] / fade / (bought[slot] + DAMPING)
+    share = counts.together[slot] / fade / (bought[slot] + config.damping)
     usual = np.diag(counts.baskets) * (RECENT_HALF_LIFE / np.log(2) / max(counts.age(day), 1.0))
-    trend = ((counts.recent(day) + TREND_PRIOR) / (usual + TREND_PRIOR)) ** TREND_POWER
-    scores: Scores = share * trend / (bought + SINGLE_DAMPING) ** SINGLE_ALPHA
+    trend = ((counts.recent(day) + config.trend_prior) / (usual + config.trend_prior)) ** config.trend_power
+    scores: Scores = share * trend / (bought + config.single_damping) ** config.single_alpha
     return scores
 
 
 def score_next(
-    counts: Counts, weights: Weights, customer: str | None, basket: Iterable[int], day: float
+    counts: Counts,
+    weights: Weights,
+    customer: str | None,
+    basket: Iterable[int],
+    day: float,
 ) -> Scores:
     """Score every slot [n] as the next product that is new to the customer. A basket counts as bought just now."""
+    config = weights.config
     owned = {**counts.owned_by(customer), **dict.fromkeys(basket, day)}
-    scores = NEWLY_PART * _by_its_top(counts.newly(day))
+    scores = config.newly_part * _by_its_top(counts.newly(day))
     if not owned:
         return scores
     slots = np.fromiter(owned, np.intp, len(owned))
-    freshness = np.exp2((np.fromiter(owned.values(), float, len(owned)) - day) / OWNED_HALF_LIFE)
-    scores = scores + OWNERS_PART * _by_its_top(freshness @ weights.customer[slots])
-    return scores + FOLLOWS_PART * _by_its_top(_follow(counts, slots, freshness, day))
+    freshness = np.exp2((np.fromiter(owned.values(), float, len(owned)) - day) / config.owned_half_life)
+    scores = scores + config.owners_part * _by_its_top(freshness @ weights.customer[slots])
+    return scores + config.follows_part * _by_its_top(_follow(counts, slots, freshness, day, config))
 
 
-def _follow(counts: Counts, slots: Slots, freshness: Scores, day: float) -> Scores:
-    prior = FOLLOWS_PRIOR * counts.growth(day, FOLLOWS_HALF_LIFE)
+def _follow(counts: Counts, slots: Slots, freshness: Scores, day: float, config: Config) -> Scores:
+    prior = config.follows_prior * counts.growth(day, FOLLOWS_HALF_LIFE)
     return np.asarray((freshness / (counts.exposure[slots] + prior)) @ counts.follows[slots], np.float64)
 
 
