@@ -6,6 +6,7 @@ from itertools import groupby
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
+from services.recommender.domain.tally import add, empty
 from services.recommender.recount import Counts, counts_in
 from shared.events import OrderRecorded
 from shared.ids import partition_key
@@ -73,13 +74,11 @@ async def table_counts(settings: Settings) -> Counts:
 
 
 def over_all_buckets(counts: Counts) -> dict[bytes, tuple[int, dict[str, int]]]:
-    """Add up counts by product key (shop|product)."""
+    """Add up baskets and pairs by product key (shop|product)."""
     totals: dict[bytes, tuple[int, dict[str, int]]] = {}
     for product, keys in groupby(sorted(counts), key=lambda key: key.rpartition(b"|")[0]):
-        orders, pairs = 0, dict[str, int]()
+        whole = empty()
         for key in keys:
-            orders += counts[key]["orders"]
-            for other, number in counts[key]["pairs"].items():
-                pairs[other] = pairs.get(other, 0) + number
-        totals[product] = orders, pairs
+            add(whole, counts[key])
+        totals[product] = whole["orders"], whole["pairs"]
     return totals
