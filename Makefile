@@ -49,6 +49,9 @@ $(PEERS)/.ready: $(READY) requirements/bench.txt
 bench-recommender: $(PEERS)/.ready ## Orders into pair counts, beside quixstreams, stock Faust and (with Java and Maven) Kafka Streams
 	@$(BIN)/python -m bench.recommender --quix-python $(PEERS)/bin/python $(ARGS)
 
+bench-recommender-latency: $(READY) ## From an order's acknowledgement to counters and complements, at 50 and 500 orders a second
+	@$(BIN)/python -m bench.recommender_latency $(ARGS)
+
 bench-rebuild: $(READY) ## A year of a real grocer counted from nothing, then killed and recovered
 	@$(BIN)/python -m bench.rebuild $(ARGS)
 

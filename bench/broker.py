@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import GroupCoordinatorNotAvailableError
 
@@ -87,18 +87,24 @@ class Broker:
         """Names of all topics."""
         return set(await self.admin.list_topics())
 
-    async def latest(self, topic: str) -> "Latest":
-        """Read a log whole: the last value of each key, and when the last record came."""
-        found = Latest({}, 0.0)
+    async def records(self, topic: str) -> "AsyncIterator[ConsumerRecord[bytes, bytes]]":
+        """Yield a log whole, as far as it goes now; in order within each partition."""
         ends = await self.ends(topic)
         places = list(ends)
         self.consumer.assign(places)
         await self.consumer.seek_to_beginning(*places)
         while any([await self.consumer.position(place) < ends[place] for place in places]):
             for records in (await self.consumer.getmany(timeout_ms=200)).values():
-                found.values.update((record.key, record.value) for record in records)
-                found.at = max(found.at, *(record.timestamp / 1000 for record in records))
+                for record in records:
+                    yield record
         self.consumer.unsubscribe()
+
+    async def latest(self, topic: str) -> "Latest":
+        """Read a log whole: the last value of each key, and when the last record came."""
+        found = Latest({}, 0.0)
+        async for record in self.records(topic):
+            found.values[record.key] = record.value
+            found.at = max(found.at, record.timestamp / 1000)
         return found
 
 

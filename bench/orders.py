@@ -83,12 +83,21 @@ def _row(chance: random.Random, order: int, number: int) -> Row:
             "status": "placed",
             "currency": "USD",
             "total": f"{size * 19.9:.2f}",
-            "lines": [
-                {"product_id": product, "quantity": 1, "unit_price": "19.90"} for product in sorted(products)
-            ],
+            "lines": [_line(product) for product in sorted(products)],
         },
     }
     return partition_key(SHOP, customer), orjson.dumps(value)
+
+
+def with_product(value: bytes, product: str) -> bytes:
+    """Give an order a line more."""
+    event = orjson.loads(value)
+    event["data"]["lines"].append(_line(product))
+    return orjson.dumps(event)
+
+
+def _line(product: str) -> dict[str, object]:
+    return {"product_id": product, "quantity": 1, "unit_price": "19.90"}
 
 
 def _of(rows: list[Row]) -> Orders:
