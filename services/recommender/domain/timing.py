@@ -20,7 +20,7 @@ AGAIN_DAYS = EDGES[-1]
 MIN_SUPPORT = 20
 LEAST_AT_RISK = 20
 LEAST_WINDOW_DAYS = 28
-LEAST_STAYING = 0.5
+LEAST_STAYING = 0.8
 """A window ends where fewer than this share of those whom the calendar still shows have not left."""
 
 _QUARTILES = (0.25, 0.5, 0.75)
