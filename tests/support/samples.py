@@ -7,6 +7,7 @@ from uuid import UUID
 
 from shared import events, ids
 from shared.events import Channel, EngagementKind, Event, OrderStatus, Outcome, Reason, ReturnStatus, Verdict
+from shared.events.envelope import Data
 
 START = datetime(2026, 3, 2, 8, 0, tzinfo=UTC)
 SHOP = "skincare"
@@ -241,23 +242,28 @@ def inbound_order() -> events.InboundOrderRecorded:
 
 def _derived() -> tuple[Event, ...]:
     toner = events.Candidate(product_id="toner", score=0.31, support=140, relation="pair", reliable=True)
+    tally = events.Tally(orders=1, pairs={"toner": 1}, days={"20535": 1}, buyers=1)
     delta = events.BasketDelta(
-        origin=events.Origin(topic="orders", partition=0, offset=4),
-        product_id="cleanser",
-        bucket=733,
-        orders=1,
-        pairs={"toner": 1},
+        origin=events.Origin(topic="orders", partition=0, offset=4), counts={"cleanser": {"733": tally}}
     )
-    made: list[tuple[type[Event], events.BasketDelta | events.PairCounts | events.Complements]] = [
-        (events.BasketDeltaEmitted, delta),
-        (events.PairCountsUpdated, events.PairCounts(product_id="cleanser", orders=9, pairs={"toner": 4})),
+    has = events.CustomerProducts(products={"cleanser": events.Has(last_at=START, times=2)})
+    made: list[tuple[type[Event], Data, str | None]] = [
+        (events.BasketDeltaEmitted, delta, None),
+        (
+            events.PairCountsUpdated,
+            events.PairCounts(product_id="cleanser", orders=9, pairs={"toner": 4}),
+            None,
+        ),
         (
             events.ComplementsUpdated,
             events.Complements(product_id="cleanser", version=4, candidates=(toner,)),
+            None,
         ),
+        (events.CustomerProductsUpdated, has, CUSTOMER),
     ]
     return tuple(
-        kind(**_envelope(kind.type_name(), "cleanser", START, SHOP, None), data=data) for kind, data in made
+        kind(**_envelope(kind.type_name(), "cleanser", START, SHOP, customer), data=data)
+        for kind, data, customer in made
     )
 
 

@@ -28,12 +28,15 @@ from tests.support.affinity import FIRST_DAY, Fact, bought, sent_back
 Lesson = dict[tuple[str, int], dict[str, Any]]
 
 
+def take_any(record: CustomerRecord, fact: Fact, counted: Counted) -> Outcome:
+    if isinstance(fact, OrderRecorded):
+        return take_order(record, fact.data, counted)
+    return take_return(record, fact.data, counted)
+
+
 def take(record: CustomerRecord, fact: Fact) -> tuple[Outcome, Lesson]:
     counted: Counted = {}
-    if isinstance(fact, OrderRecorded):
-        outcome = take_order(record, fact.data, counted)
-    else:
-        outcome = take_return(record, fact.data, counted)
+    outcome = take_any(record, fact, counted)
     return outcome, {(product, bucket): tally for product, bucket, tally in tallies(counted)}
 
 
@@ -115,7 +118,11 @@ def test_a_huge_basket_teaches_the_same_hundred_products_whatever_the_order_of_i
 
 def test_a_record_that_comes_again_changes_nothing() -> None:
     record = load(None)
-    facts = [bought("ann", "o", "ab"), bought("ann", "p", "bc", day=9), sent_back("ann", "o", "a")]
+    facts: list[Fact] = [
+        bought("ann", "o", "ab"),
+        bought("ann", "p", "bc", day=9),
+        sent_back("ann", "o", "a"),
+    ]
     for fact in facts:
         take(record, fact)
     stored = dump(record)
@@ -159,12 +166,10 @@ def test_what_no_change_can_reach_is_forgotten_and_what_it_taught_stays() -> Non
 
 def test_a_customer_who_is_withdrawn_taught_nothing() -> None:
     record, counted = load(None), Counted()
-    facts = [bought("ann", f"o{number}", "abc"[: number % 3 + 1], day=9 * number) for number in range(12)]
-    for fact in [*facts, sent_back("ann", "o2", "b")]:
-        if isinstance(fact, OrderRecorded):
-            take_order(record, fact.data, counted)
-        else:
-            take_return(record, fact.data, counted)
+    facts: list[Fact] = [sent_back("ann", "o2", "b")]
+    facts += [bought("ann", f"o{number}", "abc"[: number % 3 + 1], day=9 * number) for number in range(12)]
+    for fact in facts:
+        take_any(record, fact, counted)
     withdraw(record, counted)
     assert list(tallies(counted)) == []
     assert purchases(record) == {}

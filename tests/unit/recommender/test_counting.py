@@ -1,6 +1,6 @@
 """Deltas, what they add up to, and the records that carry them."""
 
-from typing import Any
+from typing import Any, cast
 from zlib import crc32
 
 import pytest
@@ -17,7 +17,7 @@ from services.recommender.domain.affinity import (
     split_bucket_key,
 )
 from services.recommender.domain.rows import row
-from services.recommender.domain.tally import Counted, bare, total
+from services.recommender.domain.tally import Counted, Tally, bare, total
 from services.recommender.domain.timeline import Entry, teach_all
 from shared.events import BasketDeltaEmitted, CustomerProductsUpdated, Origin, PairCountsUpdated, decode
 
@@ -104,7 +104,9 @@ def test_deltas_read_back_as_their_event_each_product_in_its_partition() -> None
         assert event.data.origin == ORIGIN
         for product, buckets in event.data.counts.items():
             assert crc32(f"grocer|{product}".encode()) % 3 == partition
-            found[product] = {bucket: bare(tally.model_dump()) for bucket, tally in buckets.items()}  # type: ignore[arg-type]  the same fields
+            found[product] = {
+                bucket: bare(cast("Tally", tally.model_dump())) for bucket, tally in buckets.items()
+            }
     assert found == {
         product: {str(bucket): bare(tally) for bucket, tally in buckets.items()}
         for product, buckets in counted.items()
