@@ -86,8 +86,8 @@ class Year:
     purchases: dict[str, list[float]] = field(default_factory=dict)
 
 
-def fitness_year(seed: int, customers: int = 2500, days: float = YEAR_DAYS) -> Year:
-    """The year of so many customers, cut off after so many days."""
+def fitness_year(seed: int, customers: int = 2500) -> Year:
+    """The year of so many customers."""
     random = Random(seed)  # noqa: S311  a generated story
     year = Year()
     baskets: list[tuple[float, str, Sequence[str]]] = []
@@ -97,7 +97,7 @@ def fitness_year(seed: int, customers: int = 2500, days: float = YEAR_DAYS) -> Y
         first = random.choices((KETTLEBELL, BAND, PROTEIN), (45, 30, 25))[0]
         baskets += [(day, customer, basket) for day, basket in _life(random, year, customer, first, arrives)]
     for number, (day, customer, basket) in enumerate(sorted(baskets)):
-        if day < days:
+        if day < YEAR_DAYS:
             year.orders.append(_order(f"o{number:06d}", customer, day, basket))
     return year
 
