@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[1]
 CLOCK = SystemClock()
 _LOOK_SECONDS = 0.05
+_READ_SECONDS = 0.5
 _LIMIT_SECONDS = 300.0
 _STOP_SECONDS = 30.0
 
@@ -145,6 +146,7 @@ async def _until_published(
 
     async def reached() -> bool:
         nonlocal last
+        await asyncio.sleep(_READ_SECONDS)  # reading it all takes from what the workers have
         last = await published() or 0.0
         return bool(last)
 

@@ -1,19 +1,22 @@
 """What each contender's pair counts are, read from what it made durable."""
 
 import re
-from itertools import groupby
+from collections import defaultdict
+from collections.abc import Mapping
+from typing import Any
 
 import orjson
 
 from bench.broker import Broker
 from bench.orders import Baskets, counts_of
-from services.recommender.domain.affinity import Tally, most_frequent, total_of
+from services.recommender.domain.rows import row
+from services.recommender.domain.tally import Tally, add, empty
 from services.recommender.recount import Counts, counts_in
-from shared.events import PairCountsUpdated, decode
 from shared.topics import PAIR_COUNTS, RECOMMENDER_APP, changelog_name
 
 _QUIX_KEY = re.compile(rb'[^|]+\|([^|"]+)"?\|"(\d+)\|([^"]*)"')
-Totals = dict[bytes, Tally]
+_OF_THE_MOMENT = ("product_id", "timing", "repurchase")
+Rows = dict[bytes, dict[str, Any]]
 
 
 async def ours(broker: Broker) -> Counts:
@@ -53,22 +56,24 @@ async def streams(broker: Broker, changelog: str) -> Baskets:
     )
 
 
-def totals_of(counts: Counts, kept: int) -> Totals:
-    """What `pair-counts` must say of each product (shop|product)."""
-    grouped = groupby(sorted(counts), key=lambda key: key.rpartition(b"|")[0])
-    totals = {product: total_of([counts[key] for key in keys]) for product, keys in grouped}
-    return {
-        product: {"orders": total["orders"], "pairs": most_frequent(total["pairs"], kept)}
-        for product, total in totals.items()
-    }
+def rows_of(counts: Counts, kept: int) -> Rows:
+    """What `pair-counts` must say of each product (shop|product), but for what depends on when it is said."""
+    grouped: dict[bytes, dict[int, Tally]] = defaultdict(dict)
+    for key, tally in counts.items():
+        product, _, bucket = key.rpartition(b"|")
+        whole = empty()
+        add(whole, tally)
+        grouped[product][int(bucket)] = whole
+    return {product: _lasting(row(buckets, kept, 0.0)) for product, buckets in grouped.items()}
 
 
-async def published(broker: Broker, expected: Totals) -> float | None:
+def _lasting(said: Mapping[str, Any]) -> dict[str, Any]:
+    as_read: dict[str, Any] = orjson.loads(orjson.dumps(said))
+    return {name: value for name, value in as_read.items() if name not in _OF_THE_MOMENT}
+
+
+async def published(broker: Broker, expected: Rows) -> float | None:
     """When the last `pair-counts` record came, if all say what is expected; None while they do not."""
     found = await broker.latest(PAIR_COUNTS.name)
-    said: Totals = {}
-    for key, value in found.values.items():
-        event = decode(value, PAIR_COUNTS.types)
-        if isinstance(event, PairCountsUpdated):
-            said[key] = {"orders": event.data.orders, "pairs": event.data.pairs}
+    said = {key: _lasting(orjson.loads(value or b"{}")["data"]) for key, value in found.values.items()}
     return found.at if said == expected else None

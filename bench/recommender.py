@@ -96,7 +96,7 @@ class Bench:
     async def ours(self, workers: int) -> None:
         """Our stream workers; several get their orders when all are ready."""
         expected = self._orders.expected()
-        totals = read_back.totals_of(expected, _KEPT)
+        rows = read_back.rows_of(expected, _KEPT)
         topics = (ORDERS.name, RETURNS.name, BASKET_DELTAS.name)
         name = OURS if workers == 1 else f"{OURS}_{workers}_workers"
         case = Case(name, self._programs[OURS], ORDERS.name, RECOMMENDER_APP, "pairs", topics, workers)
@@ -108,7 +108,7 @@ class Bench:
             case,
             self._orders,
             fill=fill if workers > 1 else None,
-            published=lambda: read_back.published(self._broker, totals),
+            published=lambda: read_back.published(self._broker, rows),
         )
         _check(name, await read_back.ours(self._broker), expected)
 

@@ -15,6 +15,7 @@ import uvloop
 
 from services.recommender import agents
 from services.recommender.lag import Lag
+from services.recommender.published import publishers_of
 from services.recommender.publisher import Publisher
 from shared import collector, log
 from shared.clock import SystemClock
@@ -51,7 +52,7 @@ def counting(settings: Settings, topic: str, group: str, store: Kind = "rocksdb"
     return app
 
 
-async def work(app: BatchApp, beside: Publisher | None, lag: Lag) -> None:
+async def work(app: BatchApp, beside: Sequence[Publisher], lag: Lag) -> None:
     """Run until SIGTERM; say when records can come, and when the first are here."""
     stopping = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopping.set)
@@ -70,15 +71,18 @@ async def work(app: BatchApp, beside: Publisher | None, lag: Lag) -> None:
         return take(place)
 
     app.driver.take = observed  # type: ignore[method-assign]  # the driver tells nobody of a first batch
-    loops = [tell(), run(app, stopping), lag.run(stopping)]
-    if beside:
-        loops.append(beside.run(stopping))
-    await asyncio.gather(*loops)
+    await asyncio.gather(
+        tell(), run(app, stopping), lag.run(stopping), *(one.run(stopping) for one in beside)
+    )
 
 
 def _say(line: str) -> None:
     sys.stdout.write(f"{line}\n")
     sys.stdout.flush()
+
+
+def _busy(lag: Lag) -> bool:
+    return sum(lag.by_topic.values()) > _BUSY_RECORDS
 
 
 def main(bootstrap: str, topic: str, group: str, folder: str, job: str) -> None:
@@ -89,13 +93,13 @@ def main(bootstrap: str, topic: str, group: str, folder: str, job: str) -> None:
     async def start() -> None:
         if job == "driver":
             app = counting(settings, topic, group)
-            await work(app, None, Lag(app, settings))
+            await work(app, (), Lag(app, settings))
             return
         app = make_app(settings, RECOMMENDER_APP, "recommender", tables=RECOMMENDER_TABLES)
         lag = Lag(app, settings)
-        publisher = Publisher(app, settings, _CLOCK, lambda: sum(lag.by_topic.values()) > _BUSY_RECORDS)
-        agents.register(app, publisher)
-        await work(app, publisher, lag)
+        publishers = publishers_of(app, settings, _CLOCK, lambda: _busy(lag), lambda *_: None)
+        agents.register(app, publishers)
+        await work(app, (publishers.rows, publishers.customers), lag)
 
     collector.quieten()
     uvloop.run(start())
