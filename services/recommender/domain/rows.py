@@ -7,12 +7,12 @@ of the row's newest bucket, so a row changes only when a count does; readers fad
 
 from collections import defaultdict
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 from services.recommender.domain.affinity import most_frequent
 from services.recommender.domain.gaps import EDGES, span_of
 from services.recommender.domain.tally import BUCKET_DAYS, Tally
-from services.recommender.domain.timing import again, following
+from services.recommender.domain.timing import again, following, observed_until
 
 TOGETHER_HALF_LIFE = 364.0
 FOLLOWS_HALF_LIFE = 60.0
@@ -26,7 +26,7 @@ def row(buckets: Mapping[int, Tally], kept: int, until_day: float) -> dict[str, 
     """Return a product's row, as `shared.events.PairCounts` without the product, from its tallies by bucket (at least one).
 
     Of neighbours and followers the `kept` heaviest stay. `until_day` is how far, in days since 1970-01-01, purchases have
-    been observed: who has not bought again by then counts as not having bought yet.
+    been observed at most: who has not bought again by then counts as not having bought yet.
     """
     newest = max(buckets)
     pairs, together = _pairs(buckets, newest)
@@ -45,7 +45,8 @@ def row(buckets: Mapping[int, Tally], kept: int, until_day: float) -> dict[str, 
         "recent": _last_days(buckets, "days", newest),
         "newly": _last_days(buckets, "newly", newest),
     }
-    return found | {"timing": following(buckets, until_day, after), "repurchase": again(buckets, until_day)}
+    until = min(until_day, observed_until(buckets))
+    return found | {"timing": following(buckets, until, after), "repurchase": again(buckets, until)}
 
 
 def _fade(buckets_ago: int) -> float:
@@ -91,12 +92,12 @@ def _exposure(buckets: Mapping[int, Tally], newest: int) -> float:
     )
 
 
-def _last_days(buckets: Mapping[int, Tally], field: str, newest: int) -> dict[str, int]:
+def _last_days(buckets: Mapping[int, Tally], field: Literal["days", "newly"], newest: int) -> dict[str, int]:
     first = (newest + 1) * BUCKET_DAYS - RECENT_DAYS
     found: dict[str, int] = {}
     for bucket in sorted(buckets):
         if (bucket + 1) * BUCKET_DAYS > first:
-            numbers: Mapping[str, int] = buckets[bucket][field]  # type: ignore[literal-required]  one of two fields
+            numbers: Mapping[str, int] = buckets[bucket][field]
             found.update(
                 (day, number) for day, number in sorted(numbers.items()) if number > 0 and int(day) >= first
             )

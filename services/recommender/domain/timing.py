@@ -9,7 +9,7 @@ why this and not the product-limit estimator (of which it is a weighted form: Sa
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import NamedTuple, TypedDict
 
 from services.recommender.domain.gaps import EDGES
@@ -87,6 +87,22 @@ def again(tallies: Mapping[int, Tally], until_day: float) -> Timed | None:
         for found in watched
     ]
     return estimate(watched, events)
+
+
+def observed_until(tallies: Mapping[int, Tally]) -> float:
+    """The last moment, in days since 1970-01-01, that a product's tallies themselves show to have been observed.
+
+    That is its last day with a purchase, or the earliest at which the latest of its buyers' later orders can have been.
+    Whoever reads a history that ended long ago, or only up to here so far, must not take silence since then for an answer.
+    """
+    bought = (int(day) for tally in tallies.values() for day, number in tally["days"].items() if number > 0)
+    later = (
+        bucket * BUCKET_DAYS + int(gap)
+        for bucket, tally in tallies.items()
+        for gap, number in tally["later"].items()
+        if number > 0
+    )
+    return float(max(chain(bought, later), default=0))
 
 
 def watch(

@@ -20,7 +20,13 @@ from services.recommender.domain import baskets
 from services.recommender.domain.reorder import PRIOR_WEIGHT, reorder_at
 from services.recommender.domain.rows import row
 from services.recommender.domain.tally import Counted, Tally
-from services.recommender.domain.timing import AGAIN_DAYS, FOLLOWING_DAYS, Watched, watch
+from services.recommender.domain.timing import (
+    AGAIN_DAYS,
+    FOLLOWING_DAYS,
+    Watched,
+    observed_until,
+    watch,
+)
 from shared.events import PairCounts
 from tests.support.fitness_year import (
     AGAIN,
@@ -64,6 +70,13 @@ class Learned(NamedTuple):
         found: dict[str, Any] = row(self.counted[product], 200, self.until_day)
         return PairCounts.model_validate(found | {"product_id": product})
 
+    def watched(self, product: str) -> list[Watched]:
+        """How its buyers were watched, as `row` sees it."""
+        tallies = self.counted[product]
+        left = {bucket: tally["left"] for bucket, tally in tallies.items()}
+        until = min(self.until_day, observed_until(tallies))
+        return watch(buyers_of(tallies), left, until, FOLLOWING_DAYS)
+
 
 @cache
 def learned(seed: int, days: float = YEAR_DAYS) -> Learned:
@@ -74,17 +87,12 @@ def learned(seed: int, days: float = YEAR_DAYS) -> Learned:
         if event.data.placed_at >= START + timedelta(days=days):
             break
         record = records.setdefault(event.customerid or "", baskets.load(None))
-        baskets.take_order(record, event.data, counted)
+        baskets.take_order(record, event.data.order_id, baskets.bought(event.data), counted)
     return Learned(year, counted, START_DAY + days)
 
 
 def buyers_of(tallies: Mapping[int, Tally]) -> dict[int, int]:
     return {bucket: tally["buyers"] for bucket, tally in tallies.items()}
-
-
-def watched_buyers(tallies: Mapping[int, Tally], until_day: float) -> list[Watched]:
-    left = {bucket: tally["left"] for bucket, tally in tallies.items()}
-    return watch(buyers_of(tallies), left, until_day, FOLLOWING_DAYS)
 
 
 def spans_and_risk(watched: Sequence[Watched]) -> tuple[list[tuple[float, float]], list[float]]:
@@ -102,7 +110,7 @@ def test_who_buys_what_later_and_when_is_learned_within_its_error(
 ) -> None:
     (product, later), law, found = sequence, LATER[sequence], learned(seed)
     timing = found.counts(product).timing[later]
-    spans, risk = spans_and_risk(watched_buyers(found.counted[product], found.until_day))
+    spans, risk = spans_and_risk(found.watched(product))
     steps = steps_of(law, spans)
     assert timing.within_days == FOLLOWING_DAYS
     assert_within_its_error(timing.share, sum(steps), share_error(steps, risk))
@@ -122,10 +130,10 @@ def test_the_truth_is_as_the_shop_has_it() -> None:
 @pytest.mark.parametrize("seed", SEEDS)
 def test_door_anchors_are_learned_to_be_bought_within_thirty_days(seed: int) -> None:
     found = learned(seed)
-    spans, risk = spans_and_risk(watched_buyers(found.counted[BAND], found.until_day))
+    spans, risk = spans_and_risk(found.watched(BAND))
     by_gap: dict[str, int] = {}
     for bucket, tally in found.counted[BAND].items():
-        for bin_ in watched_buyers(found.counted[BAND], found.until_day):
+        for bin_ in found.watched(BAND):
             if bucket <= bin_.newest:
                 number = tally["follows"].get(bin_.name, {}).get(ANCHOR, 0)
                 by_gap[bin_.name] = by_gap.get(bin_.name, 0) + number
@@ -143,7 +151,7 @@ def test_without_the_correction_the_share_would_be_too_low_by_more_than_its_erro
     seed: int, sequence: tuple[str, str]
 ) -> None:
     (product, later), found = sequence, learned(seed)
-    spans, risk = spans_and_risk(watched_buyers(found.counted[product], found.until_day))
+    spans, risk = spans_and_risk(found.watched(product))
     steps = steps_of(LATER[sequence], spans)
     naive = naive_share(buyers_of(found.counted[product]), found.counts(product).follows[later][0])
     assert naive < sum(steps) - ERRORS * share_error(steps, risk)
@@ -156,12 +164,18 @@ def test_a_shop_younger_than_half_a_year_learns_the_truth_as_far_as_it_has_watch
 ) -> None:
     found, law = learned(seed, days), LATER[KETTLEBELL, MAT]
     timing = found.counts(KETTLEBELL).timing[MAT]
-    spans, risk = spans_and_risk(watched_buyers(found.counted[KETTLEBELL], found.until_day))
+    spans, risk = spans_and_risk(found.watched(KETTLEBELL))
     steps = steps_of(law, spans)
     assert timing.within_days == spans[-1][1] <= days
     assert_within_its_error(timing.share, sum(steps), share_error(steps, risk))
     naive = naive_share(buyers_of(found.counted[KETTLEBELL]), found.counts(KETTLEBELL).follows[MAT][0])
     assert naive < sum(steps) - ERRORS * share_error(steps, risk)
+
+
+def test_a_history_that_ended_years_ago_is_not_taken_for_years_of_silence() -> None:
+    found = learned(0)
+    years_later = found._replace(until_day=found.until_day + 1000)
+    assert years_later.counts(KETTLEBELL) == found.counts(KETTLEBELL)
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -190,7 +204,7 @@ def test_a_consumables_cycle_is_learned_within_its_error(seed: int) -> None:
     timing = found.counts(PROTEIN).repurchase
     assert timing is not None
     orders = {bucket: tally["orders"] for bucket, tally in found.counted[PROTEIN].items()}
-    spans, risk = spans_and_risk(watch(orders, {}, found.until_day, AGAIN_DAYS))
+    spans, risk = spans_and_risk(watch(orders, {}, observed_until(found.counted[PROTEIN]), AGAIN_DAYS))
     steps = steps_of(AGAIN, spans)
     assert_within_its_error(timing.share, sum(steps), share_error(steps, risk))
     # One customer's gaps are alike, so they tell less than as many customers': Kish's design effect.

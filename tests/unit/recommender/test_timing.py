@@ -3,7 +3,7 @@
 import pytest
 
 from services.recommender.domain.tally import Tally, empty
-from services.recommender.domain.timing import Timed, again, following, watch
+from services.recommender.domain.timing import Timed, again, following, observed_until, watch
 from shared.events.affinity import Timing
 
 LONG_AFTER = 28 * 100.0
@@ -109,6 +109,15 @@ def test_a_repurchase_is_timed_over_all_purchases() -> None:
     assert timed["share"] == pytest.approx(0.85)
     assert timed["days"][1] == pytest.approx(59.5)
     assert timed["within_days"] == 350
+
+
+def test_a_history_was_watched_until_its_last_purchase_or_its_buyers_last_order() -> None:
+    tally = empty()
+    assert observed_until({}) == observed_until({3: tally}) == 0
+    tally["days"] = {"100": 2, "130": 0}
+    assert observed_until({3: tally}) == 100
+    tally["later"] = {"28": 1, "63": 0}
+    assert observed_until({3: tally}) == 3 * 28 + 28
 
 
 def test_what_is_found_is_a_timing() -> None:
