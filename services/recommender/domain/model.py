@@ -1,0 +1,62 @@
+"""Relevance from rows: what is bought together with a product, and who speaks for it, as of the shop's newest bucket."""
+
+from collections.abc import Mapping
+
+from services.recommender.domain.relevance import DEFAULT, Config
+from services.recommender.domain.rows import TOGETHER_HALF_LIFE
+from services.recommender.domain.solver import Floats, Matrix, Slots, Slotting
+from services.recommender.domain.tally import BUCKET_DAYS
+from shared.events import PairCounts
+
+
+class Model:
+    """One shop's rows, ready to be solved one product at a time."""
+
+    def __init__(self, config: Config = DEFAULT) -> None:
+        self._config = config
+        self._slots = Slotting()
+        self._baskets = Matrix()
+        self._owners = Matrix()
+        self._newest = 0
+        self._first: int | None = None
+
+    def put(self, row: PairCounts) -> None:
+        """Take a product's newest row."""
+        self._newest = max(self._newest, row.bucket)
+        if self._first is None:
+            self._first = row.bucket
+        grown = 1 / self._fade(row.bucket - self._first)
+        slot = self._slots.of(row.product_id)
+        together = ((other, number * grown) for other, number in row.together.items() if number > 0)
+        self._baskets.put(slot, row.bought * grown, self._slots.by_slot(together))
+        after = ((other, float(number)) for other, (number, _) in row.follows.items() if number > 0)
+        self._owners.put(slot, float(row.buyers), self._slots.by_slot(after))
+
+    def together(self, product: str) -> list[str]:
+        """What is bought together with a product, by relevance to it alone, best first; of equals the lower id."""
+        config, fade = self._config, self._present()
+        near, counts = self._baskets.row(self._slots.of(product))
+        bought = self._baskets.bought(near) * fade
+        scores = counts * fade / (bought + config.single_damping) ** config.single_alpha
+        names = [self._slots.names[slot] for slot in near]
+        return [name for _, name in sorted(zip(-scores, names, strict=True))]
+
+    def baskets(self, product: str) -> Mapping[str, float]:
+        """How much having another product in a basket speaks for `product`, less for what everybody takes."""
+        config, fade, slot = self._config, self._present(), self._slots.of(product)
+        near, weights = self._baskets.solve(slot, config.basket_penalty / fade)
+        bought = float(self._baskets.bought(slot)) * fade
+        return self._named(near, weights / (bought + config.damping) ** config.basket_alpha)
+
+    def owners(self, product: str) -> Mapping[str, float]:
+        """How much owning another product speaks for `product`."""
+        return self._named(*self._owners.solve(self._slots.of(product), self._config.customer_penalty))
+
+    def _named(self, near: Slots, weights: Floats) -> Mapping[str, float]:
+        return {self._slots.names[slot]: float(weight) for slot, weight in zip(near, weights, strict=True)}
+
+    def _fade(self, buckets: int) -> float:
+        return float(2.0 ** (-buckets * BUCKET_DAYS / TOGETHER_HALF_LIFE))
+
+    def _present(self) -> float:
+        return self._fade(self._newest - (self._first or 0))
