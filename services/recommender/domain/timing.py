@@ -61,19 +61,17 @@ def following(
         until_day,
         FOLLOWING_DAYS,
     )
-    support: dict[str, int] = {}
-    for _, numbers in _seen(tallies, watched):
+    seen = list(_seen(tallies, watched))
+    if wanted is None:
+        wanted = {product for _, numbers in seen for product in numbers}
+    events: dict[str, list[int]] = {product: [0] * len(watched) for product in wanted}
+    get = events.get
+    for place, numbers in seen:
         for product, number in numbers.items():
-            support[product] = support.get(product, 0) + number
-    enough = {
-        product: [0] * len(watched)
-        for product in (support if wanted is None else wanted)
-        if support.get(product, 0) >= MIN_SUPPORT
-    }
-    for place, numbers in _seen(tallies, watched):
-        for product in enough.keys() & numbers.keys():
-            enough[product][place] += numbers[product]
-    return {product: timed for product, events in enough.items() if (timed := estimate(watched, events))}
+            counted = get(product)
+            if counted is not None:
+                counted[place] += number
+    return {product: timed for product, counted in events.items() if (timed := estimate(watched, counted))}
 
 
 def again(tallies: Mapping[int, Tally], until_day: float) -> Timed | None:
