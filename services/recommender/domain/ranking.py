@@ -101,17 +101,17 @@ def complements(
     """
     evidence = _Evidence(counts, product)
 
-    def weighed(others: Iterable[str]) -> Iterator[_Weighed]:
-        return (evidence.of(one) for one in dict.fromkeys(others) if one != product and not banned(one))
+    def allowed(others: Iterable[str]) -> Iterator[str]:
+        return (one for one in dict.fromkeys(others) if one != product and not banned(one))
 
-    if evidence.row.orders < COLD_ORDERS:
-        best = nlargest(top, weighed([*_seen(evidence.row), *_back_off(counts, product, top, banned)]))
-    else:
-        best = _placed(weighed(dict.fromkeys([*relevance(product), *evidence.row.follows])))[:top]
-        if len(best) < top:
-            taken = {one.product for one in best}
-            rest = (other for other in _back_off(counts, product, top, banned) if other not in taken)
-            best += nlargest(top - len(best), weighed(rest))
+    cold = evidence.row.orders < COLD_ORDERS
+    later = [evidence.of(one) for one in allowed(_followers(counts, evidence.row))]
+    best = [] if cold else _placed(evidence, allowed(relevance(product)), later, top)
+    if len(best) < top:
+        heard = {one.product for one in (*best, *later)}
+        running = [*(evidence.row.pairs if cold else ()), *_back_off(counts, product, top, banned)]
+        rest = [evidence.of(one) for one in allowed(running) if one not in heard]
+        best += nlargest(top - len(best), [*(later if cold else ()), *rest])
     return tuple(evidence.candidate(one) for one in best)
 
 
@@ -121,9 +121,11 @@ def candidate_of(counts: ShopCounts, product: str, other: str) -> Candidate:
     return evidence.candidate(evidence.of(other))
 
 
-def _seen(row: PairCounts) -> Iterator[str]:
-    yield from (other for other, number in row.pairs.items() if number > 0)
-    yield from (other for other, (number, _) in row.follows.items() if number > 0)
+def _followers(counts: ShopCounts, row: PairCounts) -> Iterator[str]:
+    least = SEQUENCE_DEVIATIONS**2
+    for other, (number, _) in row.follows.items():
+        if number >= least and follows(counts, row.product_id, other):
+            yield other
 
 
 def _back_off(counts: ShopCounts, product: str, top: int, banned: Banned) -> Iterator[str]:
@@ -132,14 +134,17 @@ def _back_off(counts: ShopCounts, product: str, top: int, banned: Banned) -> Ite
         yield from islice(allowed, 2 * top)
 
 
-def _placed(weighed: Iterable[_Weighed]) -> list[_Weighed]:
+def _placed(
+    evidence: _Evidence, together: Iterable[str], later: Iterable[_Weighed], top: int
+) -> list[_Weighed]:
     """Put what is bought later into the order of what is bought together, each before the first that weighs less."""
-    running = list(weighed)
-    later = sorted((one for one in running if one.later), reverse=True)
+    waiting = sorted(later)
+    following = {one.product for one in waiting}
     placed: list[_Weighed] = []
-    for one in running:
-        if one.support and not one.later:
-            while later and later[0].weight > one.weight:
-                placed.append(later.pop(0))
-            placed.append(one)
-    return placed + later
+    for one in (evidence.of(other) for other in together if other not in following):
+        while waiting and waiting[-1].weight > one.weight:
+            placed.append(waiting.pop())
+        if len(placed) >= top:
+            break
+        placed.append(one)
+    return [*placed, *reversed(waiting)][:top]
