@@ -1,6 +1,7 @@
 """The recommender's own model as one method of the relevance benchmark, and the configurations it may be tuned over."""
 
-from dataclasses import asdict, dataclass
+from collections.abc import Collection
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -8,7 +9,15 @@ import numpy as np
 from bench.relevance_cost import Meter
 from bench.relevance_data import Floats, Instance, Log
 from services.recommender.domain.cooccurrence import Counts
-from services.recommender.domain.relevance import hint, score_complement, score_next, solve
+from services.recommender.domain.relevance import (
+    DEFAULT,
+    Config,
+    Weights,
+    hint,
+    score_complement,
+    score_next,
+    solve,
+)
 
 OURS, OURS_TUNED = "ours", "ours, tuned per shop"
 COUNTING = "ours: counting"
@@ -22,40 +31,40 @@ class Ours:
         self._meter = meter
         self._counts = Counts(log.size)
         self._taken = 0
-        self._weights: Any = None
+        self._weights: dict[Config, Weights] = {}
 
-    def advance(self, order: int) -> None:
-        """Count all orders before `order`."""
+    def fit(self, order: int, configs: Collection[Config]) -> None:
+        """Bring counters and weights to the moment before `order`; configurations that only score share weights."""
+        with self._meter.measure(COUNTING):
+            self._advance(order)
+        self._weights.clear()
+        for config in {_solved(config) for config in configs}:
+            with self._meter.measure(OURS):
+                self._weights[config] = solve(self._counts, float(self._log.days[order - 1]), config)
+
+    def answer(self, task: str, asked: Instance, config: Config) -> Floats:
+        """Scores [n], by what is known before the question's order."""
+        self._advance(asked.order)
+        day = float(self._log.days[asked.order])
+        weights = replace(self._weights[_solved(config)], config=config)
+        if task == "N":
+            customer = str(self._log.customers[asked.order])
+            scores = score_next(self._counts, weights, customer, (), day)
+        else:
+            scores = score_complement(self._counts, weights, [int(slot) for slot in asked.given], day)
+        return np.asarray(scores + hint(self._counts, day), np.float32)
+
+    def _advance(self, order: int) -> None:
         for number in range(self._taken, order):
             slots = [int(slot) for slot in self._log.baskets[number]]
             self._counts.learn(str(self._log.customers[number]), float(self._log.days[number]), slots)
         self._taken = max(self._taken, order)
 
-    def fit(self, order: int, configs: set[Any]) -> None:
-        """Bring counters and weights to the moment before `order`."""
-        with self._meter.measure(COUNTING):
-            self.advance(order)
-        for _ in configs:
-            with self._meter.measure(OURS):
-                self._weights = solve(self._counts, float(self._log.days[order - 1]))
 
-    def answer(self, task: str, asked: Instance, _config: Any) -> Floats:  # noqa: ANN401
-        """Scores [n], by what is known before the question's order."""
-        self.advance(asked.order)
-        day = float(self._log.days[asked.order])
-        if task == "N":
-            customer = str(self._log.customers[asked.order])
-            scores = score_next(self._counts, self._weights, customer, (), day)
-        else:
-            scores = score_complement(self._counts, self._weights, [int(slot) for slot in asked.given], day)
-        return np.asarray(scores + hint(self._counts, day), np.float32)
-
-
-@dataclass(frozen=True)
-class Config:
-    """What may be tuned: nothing yet."""
-
-    knob: float = 0.0
+def _solved(config: Config) -> Config:
+    """The configuration as far as weights depend on it."""
+    names = ("neighbours", "basket_penalty", "basket_alpha", "damping", "customer_penalty")
+    return replace(DEFAULT, **{name: getattr(config, name) for name in names})
 
 
 @dataclass(frozen=True)
@@ -63,16 +72,47 @@ class Sweep:
     """Configurations by the value of the one knob in which they differ from the default."""
 
     task: str
-    title: str
+    knob: str
     configs: dict[str, Config]
 
 
-DEFAULT = Config()
-CONFIGS: dict[str, list[Config]] = {task: [DEFAULT] for task in "CSN"}
-FRONTIER: list[Sweep] = []
+def _sweep(task: str, knob: str, values: Collection[float]) -> Sweep:
+    ordered = sorted({*values, getattr(DEFAULT, knob)})
+    return Sweep(task, knob, {f"{value:g}": _with(**{knob: value}) for value in ordered})
+
+
+def _with(**changed: Any) -> Config:  # noqa: ANN401  as the fields are
+    return replace(DEFAULT, **changed)
 
 
 def changes(config: Config) -> str:
     """What a configuration has otherwise than the default."""
     changed = {name: value for name, value in asdict(config).items() if value != getattr(DEFAULT, name)}
     return ", ".join(f"{name} {value}" for name, value in changed.items()) or "the default"
+
+
+CONFIGS: dict[str, list[Config]] = {
+    "C": [
+        DEFAULT,
+        *(_with(basket_penalty=value) for value in (15.0, 60.0, 120.0)),
+        *(_with(basket_alpha=value) for value in (0.05, 0.25)),
+    ],
+    "S": [
+        DEFAULT,
+        *(_with(single_alpha=value) for value in (0.1, 0.35)),
+        *(_with(trend_power=value) for value in (0.0, 0.6)),
+        _with(single_damping=200.0),
+    ],
+    "N": [
+        DEFAULT,
+        *(_with(newly_part=value) for value in (0.5, 1.4)),
+        _with(follows_part=1.0),
+        _with(customer_penalty=80.0),
+        _with(owned_half_life=365.0),
+    ],
+}
+# Quality against coverage: the less popularity counts, the more is shown.
+FRONTIER = [
+    _sweep("N", "newly_part", (0.0, 0.3, 0.6, 0.9, 1.2, 1.6)),
+    _sweep("C", "basket_alpha", (0.0, 0.1, 0.2, 0.3, 0.4)),
+]

@@ -10,11 +10,12 @@ from numpy.typing import NDArray
 
 from bench.relevance_cost import Meter
 from bench.relevance_data import TASKS, Log
-from bench.relevance_ours import CONFIGS, COUNTING, DEFAULT, FRONTIER, OURS, OURS_TUNED, changes
+from bench.relevance_ours import CONFIGS, COUNTING, FRONTIER, OURS, OURS_TUNED, changes
 from bench.relevance_peers import EASE, EASE_POPULAR
 from bench.relevance_run import Exam, Results, Setting
 from bench.relevance_score import Interval, Scored, compare, compare_coverage
 from bench.relevance_tune import Tuned
+from services.recommender.domain.relevance import DEFAULT
 
 LOG = Path(__file__).with_name("relevance-log.md")
 NO_WORSE, NO_WORSE_LOW = -0.01, -0.05
@@ -105,7 +106,7 @@ def say_frontier(log: Log, tuned: Tuned) -> None:
     """Print, for each knob by which two goals pull apart, what both make of it on the tuning part."""
     for sweep in FRONTIER:
         peer = tuned.results[Setting(sweep.task, EASE, tuned.chosen[sweep.task, EASE])]
-        say(f"\n{log.shop}, frontier of {sweep.task} on the tuning part: {sweep.title}")
+        say(f"\n{log.shop}, frontier of {sweep.task} on the tuning part: {sweep.knob}")
         say(f"{'':>8} {'NDCG@10':>8} {'HR@3':>7} {'coverage@3':>10} {'of EASE^R':>10}")
         for label, config in sweep.configs.items():
             found = tuned.results[Setting(sweep.task, OURS, config)]

@@ -6,9 +6,10 @@ import numpy as np
 
 from bench.relevance_cost import Meter
 from bench.relevance_data import TASKS
-from bench.relevance_ours import CONFIGS, DEFAULT, FRONTIER, OURS
+from bench.relevance_ours import CONFIGS, FRONTIER, OURS
 from bench.relevance_peers import ADDED_POPULARITY, CHOICES, EASE, EASE_POPULAR, Value
 from bench.relevance_run import Exam, Results, Setting, Tick, ask
+from services.recommender.domain.relevance import DEFAULT
 
 TUNING_INSTANCES = 2000
 TUNING_REFIT_DAYS = float("inf")

@@ -1,9 +1,11 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from bench.relevance_cost import Meter
 from bench.relevance_data import Evidence, Instance, Log, instances, sparse
-from bench.relevance_ours import CONFIGS, DEFAULT, FRONTIER
+from bench.relevance_ours import CONFIGS, FRONTIER, OURS
 from bench.relevance_peers import (
     ADDED_POPULARITY,
     BUDGET,
@@ -19,6 +21,7 @@ from bench.relevance_peers import (
 )
 from bench.relevance_run import Exam, Setting, ask
 from bench.relevance_score import Scored, compare, compare_coverage
+from services.recommender.domain.relevance import DEFAULT
 
 GRAM = np.array([[10, 4, 0], [4, 8, 2], [0, 2, 5]], np.float32)
 BASKETS = [[0, 1], [1, 2], [0, 2], [0, 1, 2], [1, 2], [0, 1]]
@@ -88,6 +91,7 @@ def test_every_peer_finds_what_is_bought_together(name: str) -> None:
 def test_every_method_has_as_many_configurations_to_choose_from() -> None:
     assert {name: len(values) for name, values in CHOICES.items()} == dict.fromkeys(CHOICES, BUDGET)
     assert len(ADDED_POPULARITY) == BUDGET
+    assert {len(set(configs)) for configs in CONFIGS.values()} == {BUDGET}
     assert all(DEFAULT in configs for configs in CONFIGS.values())
 
 
@@ -123,6 +127,18 @@ def test_popularity_counts_what_came_before_the_question_and_fades() -> None:
             recent[log.baskets[order]] += 2 ** ((log.days[order] - log.days[item.order]) / 7)
         recent[item.given] = -1
         assert recent[found.top3[place]] == pytest.approx(np.sort(recent)[:-4:-1], rel=1e-4)
+
+
+def test_ours_uses_all_that_came_before_the_question_and_nothing_after() -> None:
+    log = shop()
+    asked = {task: instances(log, task, 150, 160, 20) for task in "CSN"}
+    settings = [Setting(task, OURS, DEFAULT) for task in "CSN"]
+    found = ask(Exam(log, asked), settings, 7.0, Meter(), lambda _: None)
+    short = replace(log, baskets=log.baskets[:160])
+    again = ask(Exam(short, asked), settings, 7.0, Meter(), lambda _: None)
+    for setting in settings:
+        assert (found[setting].top3 == again[setting].top3).all()
+    assert found[settings[0]].first3.mean() > 0.6
 
 
 def test_every_question_is_answered_across_refits() -> None:
