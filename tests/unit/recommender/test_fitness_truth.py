@@ -19,6 +19,7 @@ import pytest
 from services.recommender.domain import baskets
 from services.recommender.domain.reorder import PRIOR_WEIGHT, reorder_at
 from services.recommender.domain.rows import row
+from services.recommender.domain.shop import Listed, ShopCounts
 from services.recommender.domain.tally import Counted, Tally
 from services.recommender.domain.timing import (
     AGAIN_DAYS,
@@ -27,11 +28,13 @@ from services.recommender.domain.timing import (
     observed_until,
     watch,
 )
+from services.recommender.domain.upgrades import upgrades
 from shared.events import PairCounts
 from tests.support.fitness_year import (
     AGAIN,
     ANCHOR,
     BAND,
+    CATEGORIES,
     CYCLE_DAYS,
     CYCLE_VARIES,
     CYCLES_DIFFER,
@@ -196,6 +199,20 @@ def test_the_upgrades_support_is_how_many_bought_the_dearer_one_later(seed: int)
     assert PRICES[HEAVIER] > PRICES[KETTLEBELL]
     assert moved_up - lost <= counts.follows[HEAVIER][0] <= moved_up
     assert KETTLEBELL not in learned(seed).counts(HEAVIER).timing
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_the_heavier_kettlebell_is_the_only_upgrade_and_says_when(seed: int) -> None:
+    shop = ShopCounts()
+    for product, category in CATEGORIES.items():
+        shop.put_listing(product, Listed(category, PRICES[product], "USD"))
+        shop.put(learned(seed).counts(product))
+    (upgrade,) = upgrades(shop, KETTLEBELL)
+    counts = learned(seed).counts(KETTLEBELL)
+    assert (upgrade.product_id, upgrade.relation, upgrade.reliable) == (HEAVIER, "upgrade", True)
+    assert upgrade.support == counts.follows[HEAVIER][0]
+    assert upgrade.gap == counts.timing[HEAVIER]
+    assert upgrades(shop, HEAVIER) == upgrades(shop, MAT) == []
 
 
 @pytest.mark.parametrize("seed", SEEDS)
