@@ -7,7 +7,7 @@ A secret may also be given as a file: `ORDERWAKE_TWILIO_AUTH_TOKEN_FILE=/run/sec
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
 
@@ -64,6 +64,10 @@ class Settings(BaseModel):
     ] = 14.0
     guest_salt: SecretStr = SecretStr("change-me-per-deployment")
 
+    recommender_role: Annotated[
+        Literal["all", "stream", "ranker"],
+        Field(description="stream counts, one ranker ranks for all of them; all: each worker ranks its own"),
+    ] = "all"
     recommender_top: Annotated[int, Field(ge=1, le=100)] = 10
     recommender_publish_seconds: Annotated[float, Field(gt=0)] = 1.0
     recommender_pairs_kept: Annotated[int, Field(ge=10)] = 200

@@ -1,12 +1,12 @@
-"""Composition root of the recommender: stream workers, publisher and ranker in one process."""
+"""Composition root of the recommender: stream workers, publisher and ranker in one process, or each in its own."""
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 from aiohttp import web
 
-from services.recommender import agents
+from services.recommender import agents, ranking_app
 from services.recommender.agents import Progress
 from services.recommender.lag import Lag
 from services.recommender.published import Publishers, publishers_of
@@ -21,9 +21,16 @@ _BATCH_RECORDS = 2000
 _BUSY_RECORDS = 2000
 
 
+def build(settings: Settings, clock: Clock) -> AbstractAsyncContextManager[Running]:
+    """Put the service together, as the role that the settings name."""
+    if settings.recommender_role == "ranker":
+        return ranking_app.build(settings, clock)
+    return _workers(settings, clock)
+
+
 @asynccontextmanager
-async def build(settings: Settings, clock: Clock) -> AsyncIterator[Running]:
-    """Put the service together.
+async def _workers(settings: Settings, clock: Clock) -> AsyncIterator[Running]:
+    """Put stream workers together, and unless the role says otherwise a ranker beside them.
 
     Unless the setting says otherwise batches are large: a popular product is written once a batch, however often it sold.
     """
@@ -51,8 +58,10 @@ async def build(settings: Settings, clock: Clock) -> AsyncIterator[Running]:
     async def stream(stopping: asyncio.Event) -> None:
         """Stop last: publishers and ranker send through the stream's producer."""
         draining = asyncio.Event()
-        roles = (publishers.rows, publishers.customers, ranker)
-        beside = asyncio.gather(*(role.run(stopping) for role in roles))
+        loops = [publishers.rows.run, publishers.customers.run]
+        if settings.recommender_role == "all":
+            loops.append(ranker.run)
+        beside = asyncio.gather(*(loop(stopping) for loop in loops))
         beside.add_done_callback(lambda _: draining.set())
         try:
             await run(app, draining)
@@ -78,20 +87,16 @@ async def build(settings: Settings, clock: Clock) -> AsyncIterator[Running]:
 def _status(progress: Progress, lag: Lag, publishers: Publishers, ranker: Ranker) -> dict[str, object]:
     """Say how far the learning is.
 
-    `orders`, `returns`, `deltas` and `pairs_updated` are what this process took since it started, `ranked` how often
-    it ranked a product; `products` and `pairs` what the ranker knows, of all workers; `lag` records by topic;
-    `unpublished` and `unranked` products that wait, `customers_unpublished` customers.
+    `orders`, `returns`, `deltas` and `pairs_updated` are what this process took since it started; `lag` records by topic;
+    `unpublished` products that wait, `customers_unpublished` customers; the rest is the ranker's.
     """
     return {
         "orders": progress.orders,
         "returns": progress.returns,
         "deltas": progress.deltas,
         "pairs_updated": progress.pairs,
-        "products": sum(len(counts.rows) for counts in ranker.shops.values()),
-        "pairs": sum(len(row.pairs) for counts in ranker.shops.values() for row in counts.rows.values()),
         "lag": lag.by_topic,
         "unpublished": publishers.rows.waiting,
         "customers_unpublished": publishers.customers.waiting,
-        "unranked": ranker.waiting,
-        "ranked": ranker.ranked,
+        **ranker.status(),
     }

@@ -1,8 +1,8 @@
 """The ranker: follows everybody's `pair-counts` and the catalogue, and publishes `complements` that changed.
 
 It is a role apart from the stream workers: it reads topics only, so it may run in a process of its own
-(`orderwake ranker`). Beside a worker it ranks the products of that worker's partitions, so that each product has one
-ranker.
+(ORDERWAKE_RECOMMENDER_ROLE=ranker). Beside a worker it ranks the products of that worker's partitions, so that each
+product has one ranker.
 
 Two queues, oldest change first. Products whose counts changed are ranked at once; that takes a fraction of a
 millisecond each. Solving who speaks for a product takes longer, and one product's counts are in the weights of
@@ -12,6 +12,8 @@ hundreds; so solves take what time is left, and a product whose weights have mov
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from itertools import islice
+
+from threadpoolctl import threadpool_limits
 
 from services.recommender.domain.market import Market
 from services.recommender.domain.material import materially_different
@@ -85,15 +87,21 @@ class Ranker:
         """Products of ours whose newest counts are not ranked yet."""
         return len(self._waiting)
 
-    @property
-    def unsolved(self) -> int:
-        """Products for which it is to be solved anew who speaks for them."""
-        return len(self._unsolved)
+    def status(self) -> dict[str, object]:
+        """Say how far the ranking is.
 
-    @property
-    def relations_version(self) -> int | None:
-        """Version of the file of hand-made relations that is in force."""
-        return self._relations.version
+        `products` and `pairs` are what is known, of all workers; `ranked` says how often it ranked a product since it
+        started; `unranked` products wait for that and `unsolved` for their weights; `relations` is the version in force.
+        """
+        rows = [row for market in self.shops.values() for row in market.rows.values()]
+        return {
+            "products": len(rows),
+            "pairs": sum(len(row.pairs) for row in rows),
+            "unranked": self.waiting,
+            "unsolved": len(self._unsolved),
+            "ranked": self.ranked,
+            "relations": self._relations.version,
+        }
 
     def repurchase(self, shop: str, product: str) -> Timing | None:
         """When buyers of a product buy it again, as far as its newest row says."""
@@ -134,7 +142,12 @@ class Ranker:
         self._changed.set()
 
     async def run(self, stopping: asyncio.Event) -> None:
-        """Rank what changed, oldest change first, until `stopping` is set."""
+        """Rank what changed, oldest change first, until `stopping` is set.
+
+        BLAS gets one thread in this process: its threads wait for each other by spinning, which on a busy machine makes
+        solves of this size fifty times slower.
+        """
+        threadpool_limits(1, "blas")
         while not stopping.is_set():
             self._changed.clear()
             if self.follower.caught_up:
