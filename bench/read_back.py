@@ -64,7 +64,10 @@ def rows_of(counts: Counts, kept: int) -> Rows:
         whole = empty()
         add(whole, tally)
         grouped[product][int(bucket)] = whole
-    return {product: _lasting(row(buckets, kept, 0.0)) for product, buckets in grouped.items()}
+    return {
+        product: _lasting(row(dict(sorted(buckets.items())), kept, 0.0))
+        for product, buckets in grouped.items()
+    }
 
 
 def _lasting(said: Mapping[str, Any]) -> dict[str, Any]:
