@@ -133,7 +133,7 @@ CUSTOMERS = Topic(
     Key.CUSTOMER,
     (events.CustomerRecorded,),
     ("ingest",),
-    ("scheduler", "dispatcher"),
+    ("recommender", "scheduler", "dispatcher"),
     compacted=True,
     sentence="Profile, contact and consent: the whole state in each record.",
 )
@@ -190,6 +190,15 @@ COMPLEMENTS = Topic(
     compacted=True,
     sentence="What goes with each product, with the evidence.",
 )
+CUSTOMER_MOVES = Topic(
+    "customer-moves",
+    Key.CUSTOMER,
+    (events.CustomerJoined, events.HistoryMoved),
+    ("recommender",),
+    ("recommender",),
+    7 * DAY_MS,
+    sentence="Orders of guests on their way to the customers they became.",
+)
 CUSTOMER_PRODUCTS = Topic(
     "customer-products",
     Key.CUSTOMER,
@@ -237,7 +246,7 @@ INBOUND = (
     INBOUND_CATALOG,
 )
 CANONICAL = (ORDERS, SHIPMENTS, RETURNS, CUSTOMERS, CARTS, ENGAGEMENT, CATALOG)
-DERIVED = (BASKET_DELTAS, PAIR_COUNTS, COMPLEMENTS, CUSTOMER_PRODUCTS, DECISIONS, MESSAGES, CONTROLS)
+DERIVED = (BASKET_DELTAS, PAIR_COUNTS, COMPLEMENTS, CUSTOMER_MOVES, CUSTOMER_PRODUCTS, DECISIONS, MESSAGES, CONTROLS)
 ALL = INBOUND + CANONICAL + DERIVED
 
 CANONICAL_OF = dict(zip(INBOUND, CANONICAL, strict=True))

@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from services.recommender.deltas import admission
+from services.recommender.learning import Learner
 from services.recommender.published import Publishers
-from services.recommender.tables import Learner, count_batch
+from services.recommender.tables import count_batch
 from shared.kafka.faust import BatchApp, Output, Tables, batch_agent
 from shared.kafka.records import Admitted
-from shared.topics import BASKET_DELTAS, ORDERS, RETURNS
+from shared.topics import BASKET_DELTAS, CUSTOMER_MOVES, CUSTOMERS, ORDERS, RETURNS
 
 
 @dataclass
@@ -45,6 +46,14 @@ def register(app: BatchApp, publishers: Publishers) -> Progress:
         progress.returns += len(batch)
         return outputs
 
+    @batch_agent(app, CUSTOMERS, tables=("baskets",), tables_first=True)
+    async def learn_customers(batch: Sequence[Admitted], tables: Tables) -> list[Output]:
+        return await learn(batch, tables)
+
+    @batch_agent(app, CUSTOMER_MOVES, tables=("baskets",), tables_first=True)
+    async def learn_moves(batch: Sequence[Admitted], tables: Tables) -> list[Output]:
+        return await learn(batch, tables)
+
     @batch_agent(app, BASKET_DELTAS, tables=("pairs",), admit=admission(app))
     async def count_deltas(batch: Sequence[Admitted], tables: Tables) -> list[Output]:
         updated = count_batch(tables["pairs"], batch)
@@ -54,5 +63,5 @@ def register(app: BatchApp, publishers: Publishers) -> Progress:
         progress.pairs += updated.pairs
         return []
 
-    del learn_orders, learn_returns, count_deltas
+    del learn_orders, learn_returns, learn_customers, learn_moves, count_deltas
     return progress

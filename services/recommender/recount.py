@@ -5,29 +5,43 @@ live stages what a timeline teaches and what is beyond the horizon, but neither 
 their watermarks.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 
 from services.recommender.domain import baskets
 from services.recommender.domain.affinity import bucket_key, load, split_bucket_key
 from services.recommender.domain.baskets import CustomerRecord
 from services.recommender.domain.tally import Counted, bare, tallies
 from services.recommender.domain.timeline import teach_all
-from shared.events import OrderRecorded, ReturnRecorded
+from shared.events import CustomerRecorded, OrderRecorded, ReturnRecorded
 
 Counts = dict[bytes, dict[str, object]]
 """Tallies without what is zero, by product and bucket (see `bucket_key`)."""
 
-_Customer = tuple[str, str | None]
+_Customer = tuple[str, str]
 
 
-def recount(events: Iterable[OrderRecorded | ReturnRecorded]) -> Counts:
-    """Count by product and bucket from all records of orders and returns.
+def recount(
+    events: Iterable[OrderRecorded | ReturnRecorded | CustomerRecorded],
+    erased: Collection[tuple[str, str]] = (),
+) -> Counts:
+    """Count by product and bucket from all records of orders, returns and customers.
 
-    They may come more than once, and in any order that does not put an order beyond the horizon.
+    They may come more than once, and in any order that does not put an order beyond the horizon. `erased` are shop and
+    customer of those whose last record of `customers` is a tombstone: their orders count no more.
     """
     records: dict[_Customer, CustomerRecord] = {}
-    for event in events:
-        record = records.setdefault((event.shopid, event.customerid), baskets.load(None))
+    became: dict[_Customer, str] = {}
+    told = list(events)
+    for event in told:
+        if isinstance(event, CustomerRecorded):
+            became.update(((event.shopid, former), event.customerid or "") for former in event.data.formerly)
+    for event in told:
+        if isinstance(event, CustomerRecorded):
+            continue
+        customer = _now(became, (event.shopid, event.customerid or ""))
+        if customer in erased:
+            continue
+        record = records.setdefault(customer, baskets.load(None))
         if isinstance(event, OrderRecorded):
             _merge_order(record, event)
         else:
@@ -41,6 +55,15 @@ def recount(events: Iterable[OrderRecorded | ReturnRecorded]) -> Counts:
             (bucket_key(shop, product, bucket), tally) for product, bucket, tally in tallies(counted)
         )
     return counts
+
+
+def _now(became: Mapping[_Customer, str], customer: _Customer) -> _Customer:
+    """Who a customer is by now."""
+    seen = {customer}
+    while customer in became and (customer[0], became[customer]) not in seen:
+        customer = customer[0], became[customer]
+        seen.add(customer)
+    return customer
 
 
 def _merge_order(record: CustomerRecord, event: OrderRecorded) -> None:

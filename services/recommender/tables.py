@@ -1,35 +1,21 @@
-"""From a batch to a table and out again: one read and one write per key and batch, however many events it has."""
+"""Second stage: from a batch of deltas to a table and out again, one read and one write per key and batch."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import orjson
-from cramjam import snappy
 
-from services.recommender import wire
-from services.recommender.domain import affinity, baskets, rows
+from services.recommender.domain import affinity, rows
 from services.recommender.domain.affinity import bucket_key, source_of
-from services.recommender.domain.baskets import CustomerRecord, Outcome
-from services.recommender.domain.tally import Counted, Tally
+from services.recommender.domain.tally import Tally
 from shared import metrics
-from shared.events import OrderRecorded, Origin, ReturnRecorded
-from shared.ids import partition_key, split_key
-from shared.kafka.faust import Output, PartitionTable
+from shared.ids import partition_key
+from shared.kafka.faust import PartitionTable
 from shared.kafka.records import Admitted
-from shared.topics import BASKET_DELTAS
 
 UNPUBLISHED = b"\0unpublished"
-_SEEN, _PENDING = b"\0seen ", b"\0pending "
-
-
-@dataclass(frozen=True, slots=True)
-class Learned:
-    """What a batch of the first stage sends, and keys (shop|customer) of those whose record changed."""
-
-    outputs: list[Output]
-    customers: frozenset[bytes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,79 +24,6 @@ class Updated:
 
     products: frozenset[bytes]
     pairs: int
-
-
-class Learner:
-    """First stage: what customers' orders and returns become, and the deltas that say so.
-
-    A batch's changes of the table are written as one, all or none, and hold how far they reach (by topic) and the deltas to
-    send. So a batch that comes again has no effect and sends the same deltas again. `partition_of` says where a product's
-    key belongs.
-    """
-
-    def __init__(self, table: PartitionTable, partition_of: Callable[[bytes], int]) -> None:
-        self._table = table
-        self._partition_of = partition_of
-        self._records: dict[bytes, CustomerRecord] = {}
-        self._counted: dict[str, Counted] = defaultdict(dict)
-        self._times: dict[str, str] = {}
-
-    def learn(self, batch: Sequence[Admitted]) -> Learned:
-        """Take a batch of one partition of one topic, in order (at least one record)."""
-        first = batch[0].record
-        name = f"{first.topic}".encode()
-        seen = int(self._table.get(_SEEN + name) or b"-1")
-        again = _unpack(self._table.get(_PENDING + name)) if first.offset <= seen else []
-        fresh = [one for one in batch if one.record.offset > seen]
-        metrics.REPLAYS_IGNORED.labels("customers").inc(len(batch) - len(fresh))
-        if not fresh:
-            return Learned(_outputs(again), frozenset())
-        self._take(fresh)
-        last = fresh[-1].record
-        origin = Origin(topic=last.topic, partition=last.partition, offset=last.offset)
-        deltas = [
-            delta
-            for shop, counted in sorted(self._counted.items())
-            for delta in wire.deltas(shop, origin, self._times[shop], counted, self._partition_of)
-        ]
-        self._table.set_many({key: baskets.dump(record) for key, record in self._records.items()})
-        self._table.set(_SEEN + name, b"%d" % last.offset)
-        self._table.set(_PENDING + name, _pack([*again, *deltas]))
-        return Learned(_outputs([*again, *deltas]), frozenset(self._records))
-
-    def _take(self, fresh: Sequence[Admitted]) -> None:
-        keys = {one.record.key or b"" for one in fresh}
-        found = self._table.get_many(keys)
-        self._records = {key: baskets.load(found.get(key)) for key in keys}
-        late = 0
-        for one in fresh:
-            key, event = one.record.key or b"", one.event
-            if not isinstance(event, OrderRecorded | ReturnRecorded):
-                continue
-            shop = split_key(key)[0]
-            counted = self._counted[shop]
-            self._times[shop] = event.time.isoformat()
-            if isinstance(event, OrderRecorded):
-                outcome = baskets.take_order(self._records[key], event.data, counted)
-            else:
-                outcome = baskets.take_return(self._records[key], event.data, counted)
-            late += outcome is Outcome.BEYOND_HORIZON
-        metrics.BEYOND_HORIZON.inc(late)
-
-
-def _outputs(deltas: Iterable[tuple[int, bytes]]) -> list[Output]:
-    return [Output(BASKET_DELTAS.name, None, value, (), partition) for partition, value in deltas]
-
-
-def _pack(deltas: Sequence[tuple[int, bytes]]) -> bytes:
-    return bytes(snappy.compress(orjson.dumps([(partition, value.decode()) for partition, value in deltas])))
-
-
-def _unpack(raw: bytes | None) -> list[tuple[int, bytes]]:
-    if raw is None:
-        return []
-    found = orjson.loads(bytes(snappy.decompress(raw)))
-    return [(partition, value.encode()) for partition, value in found]
 
 
 def count_batch(table: PartitionTable, batch: Sequence[Admitted]) -> Updated:

@@ -8,7 +8,14 @@ from collections.abc import Callable, Iterator, Mapping
 import orjson
 
 from services.recommender.domain.tally import Counted, tallies
-from shared.events import BasketDeltaEmitted, CustomerProductsUpdated, Origin, PairCountsUpdated
+from shared.events import (
+    BasketDeltaEmitted,
+    CustomerJoined,
+    CustomerProductsUpdated,
+    HistoryMoved,
+    Origin,
+    PairCountsUpdated,
+)
 from shared.ids import event_id, partition_key
 
 SOURCE = "orderwake/recommender"
@@ -18,6 +25,8 @@ Keyed = tuple[bytes, bytes]
 _DELTA = BasketDeltaEmitted.type_name()
 _COUNTS = PairCountsUpdated.type_name()
 _HAS = CustomerProductsUpdated.type_name()
+_JOINED = CustomerJoined.type_name()
+_HISTORY = HistoryMoved.type_name()
 
 
 def deltas(
@@ -62,6 +71,18 @@ def pair_counts(shop: str, product: str, row: Mapping[str, object], occurred_at:
     """Key and value of the `pair-counts` record with a product's row (see `domain.rows`)."""
     head = {"id": event_id(_COUNTS, shop, product, orjson.dumps(row)), "type": _COUNTS, "time": occurred_at}
     return _record(shop, product, head, {"product_id": product, **row})
+
+
+def joined(shop: str, former: str, customer: str, identity: str, occurred_at: str) -> Keyed:
+    """Key and value of the `customer-moves` record that says who a former id became."""
+    head = {"id": identity, "type": _JOINED, "time": occurred_at, "customerid": former}
+    return _record(shop, former, head, {"customer_id": customer})
+
+
+def history(shop: str, customer: str, data: Mapping[str, object], identity: str, occurred_at: str) -> Keyed:
+    """Key and value of the `customer-moves` record that hands orders and returns (`shared.events.History`) on."""
+    head = {"id": identity, "type": _HISTORY, "time": occurred_at, "customerid": customer}
+    return _record(shop, customer, head, data)
 
 
 def customer_products(shop: str, customer: str, products: Mapping[str, object], occurred_at: str) -> Keyed:

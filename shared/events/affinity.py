@@ -111,6 +111,52 @@ class PairCountsUpdated(Event):
     data: PairCounts
 
 
+class KeptOrder(Data):
+    """An order as the recommender keeps it: `minute` since 1970-01-01; units by product."""
+
+    version: int
+    minute: int
+    teaches: bool
+    products: dict[str, int]
+
+
+class KeptReturn(Data):
+    """A return as the recommender keeps it."""
+
+    version: int
+    minute: int
+    takes_back: bool
+    products: dict[str, int]
+
+
+class Joined(Data):
+    """The record's customer is, by now, known as `customer_id`, to whom their orders belong."""
+
+    customer_id: Identifier
+
+
+class CustomerJoined(Event):
+    """Who ordered under one id, as a guest perhaps, is known under another."""
+
+    type: Literal["orderwake.customer.joined.v1"] = "orderwake.customer.joined.v1"
+    data: Joined
+
+
+class History(Data):
+    """Orders and returns (by order and return) from a former id. `moves` is how often they have been handed on."""
+
+    orders: dict[str, KeptOrder]
+    returns: dict[str, dict[str, KeptReturn]]
+    moves: Annotated[int, Field(ge=1)]
+
+
+class HistoryMoved(Event):
+    """Orders and returns of a former id are now the record's customer's."""
+
+    type: Literal["orderwake.history.moved.v1"] = "orderwake.history.moved.v1"
+    data: History
+
+
 class Has(Data):
     """A product that a customer has. `reorder_at`: when they are likely to need it again, where that can be told."""
 
@@ -120,9 +166,13 @@ class Has(Data):
 
 
 class CustomerProducts(Data):
-    """What a customer bought and did not send back, of the last orders kept."""
+    """What a customer bought and did not send back, of the last orders kept.
+
+    `returned`: what they sent back, so that they have none of it left, of the same orders.
+    """
 
     products: dict[str, Has]
+    returned: tuple[Identifier, ...] = ()
 
 
 class CustomerProductsUpdated(Event):

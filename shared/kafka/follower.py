@@ -22,19 +22,22 @@ OnRecord = Callable[[Record, Event | None], None]
 
 _POLL_MS = 200
 _RETRY_SECONDS = 1.0
-_AT_ONCE = 50
 
 
 class Follower:
     """Reads `topics` from their beginning, in no group, and calls `on_record(record, event or None for a tombstone)`.
 
     These topics are written by our own services: a record that does not decode is counted, logged and passed over.
+    After `at_once` records others have a turn.
     """
 
-    def __init__(self, settings: Settings, topics: Sequence[Topic], on_record: OnRecord) -> None:
+    def __init__(
+        self, settings: Settings, topics: Sequence[Topic], on_record: OnRecord, *, at_once: int = 50
+    ) -> None:
         self._settings = settings
         self._topics = topics
         self._on_record = on_record
+        self._at_once = at_once
         self._positions: dict[TopicPartition, int] = {}
         self._reached = asyncio.Event()
 
@@ -79,7 +82,7 @@ class Follower:
             for tp, items in fetched.items():
                 for number, item in enumerate(items, start=1):
                     self._take(item)
-                    if number % _AT_ONCE == 0:
+                    if number % self._at_once == 0:
                         await asyncio.sleep(0)
                 self._positions[tp] = items[-1].offset + 1
 

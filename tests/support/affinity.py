@@ -7,9 +7,12 @@ from decimal import Decimal
 from zlib import crc32
 
 from services.recommender.deltas import parse
+from services.recommender.learning import Learner
 from services.recommender.recount import Counts, counts_in
-from services.recommender.tables import Learner, count_batch
+from services.recommender.tables import count_batch
 from shared.events import (
+    Customer,
+    CustomerRecorded,
     Line,
     Order,
     OrderRecorded,
@@ -24,11 +27,13 @@ from shared.ids import partition_key
 from shared.kafka.faust import Output, PartitionTable
 from shared.kafka.faust.stores import MemoryStore
 from shared.kafka.records import Admitted, Record
-from shared.topics import BASKET_DELTAS, ORDERS, RETURNS
+from shared.topics import BASKET_DELTAS, BY_NAME, CUSTOMERS, ORDERS, RETURNS
 
 SHOP = "grocer"
+TOPIC_OF = {OrderRecorded: ORDERS.name, ReturnRecorded: RETURNS.name, CustomerRecorded: CUSTOMERS.name}
 FIRST_DAY = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)
 Fact = OrderRecorded | ReturnRecorded
+News = Fact | CustomerRecorded
 
 
 def bought(  # noqa: PLR0913  tests name only what they are about
@@ -96,6 +101,18 @@ def sent_back(  # noqa: PLR0913  as above
     )
 
 
+def known_as(customer: str, *formerly: str) -> CustomerRecorded:
+    """Say under which ids this customer ordered before."""
+    return CustomerRecorded(
+        id=f"{customer}/{formerly}",
+        source="/tests",
+        time=FIRST_DAY,
+        shopid=SHOP,
+        customerid=customer,
+        data=Customer(version=1, formerly=formerly),
+    )
+
+
 class Crashed(Exception):  # noqa: N818  it names what happened
     """The process died after a write."""
 
@@ -110,7 +127,7 @@ class Stages:
 
     partitions: int
     crashes: frozenset[int] = frozenset()
-    logs: dict[tuple[str, int], list[tuple[bytes, bytes]]] = field(default_factory=dict)
+    logs: dict[tuple[str, int], list[tuple[bytes, bytes | None]]] = field(default_factory=dict)
     committed: dict[tuple[str, int], int] = field(default_factory=dict)
     done: dict[tuple[str, int], int] = field(default_factory=dict)
     baskets: dict[int, MemoryStore] = field(default_factory=dict)
@@ -119,10 +136,14 @@ class Stages:
     commit_every: int = 1
     taken: int = 0
 
-    def put(self, fact: Fact) -> None:
+    def put(self, fact: News) -> None:
         """Append a fact to its topic, in its customer's partition."""
-        topic = ORDERS.name if isinstance(fact, OrderRecorded) else RETURNS.name
+        topic = TOPIC_OF[type(fact)]
         self._append(topic, partition_key(fact.shopid, fact.customerid or ""), fact.encode())
+
+    def erase(self, customer: str) -> None:
+        """Append a customer's tombstone."""
+        self._append(CUSTOMERS.name, partition_key(SHOP, customer), None)
 
     def step(self, topic: str, partition: int, size: int) -> None:
         """Take the next batch of a partition; a crash in it puts the worker back to what was committed."""
@@ -147,7 +168,7 @@ class Stages:
         """Run all to the end, topic by topic, without any more crashes; the counts then."""
         self.crashes = frozenset()
         self.done = {}
-        for _ in range(2):
+        for _ in range(8):
             for topic in order:
                 for partition in range(self.partitions):
                     self.step(topic, partition, 1_000_000)
@@ -174,12 +195,12 @@ class Stages:
             self._send(output)
 
     def _send(self, output: Output) -> None:
-        assert output.partition is not None
-        assert output.value is not None
-        self.logs.setdefault((output.topic, output.partition), []).append((b"", output.value))
+        key = output.key or b""
+        partition = crc32(key) % self.partitions if output.partition is None else output.partition
+        self.logs.setdefault((output.topic, partition), []).append((key, output.value))
         self._wrote()
 
-    def _append(self, topic: str, key: bytes, value: bytes) -> None:
+    def _append(self, topic: str, key: bytes, value: bytes | None) -> None:
         self.logs.setdefault((topic, crc32(key) % self.partitions), []).append((key, value))
 
     def _wrote(self) -> None:
@@ -188,7 +209,8 @@ class Stages:
             raise Crashed
 
     @staticmethod
-    def _admitted(place: tuple[str, int], offset: int, key: bytes, value: bytes) -> Admitted:
-        kinds = {ORDERS.name: OrderRecorded, RETURNS.name: ReturnRecorded}
+    def _admitted(place: tuple[str, int], offset: int, key: bytes, value: bytes | None) -> Admitted:
         record = Record(*place, offset, key, value)
-        return Admitted(record, decode(value, (kinds[place[0]],)) if place[0] in kinds else parse(value))
+        if place[0] == BASKET_DELTAS.name:
+            return Admitted(record, parse(value))
+        return Admitted(record, None if value is None else decode(value, BY_NAME[place[0]].types))

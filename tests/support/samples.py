@@ -2,12 +2,14 @@
 
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from shared import events, ids
 from shared.events import Channel, EngagementKind, Event, OrderStatus, Outcome, Reason, ReturnStatus, Verdict
-from shared.events.envelope import Data
+
+if TYPE_CHECKING:
+    from shared.events.envelope import Data
 
 START = datetime(2026, 3, 2, 8, 0, tzinfo=UTC)
 SHOP = "skincare"
@@ -246,6 +248,7 @@ def _derived() -> tuple[Event, ...]:
     delta = events.BasketDelta(
         origin=events.Origin(topic="orders", partition=0, offset=4), counts={"cleanser": {"733": tally}}
     )
+    kept = events.KeptOrder(version=1, minute=29_000_000, teaches=True, products={"toner": 1})
     has = events.CustomerProducts(products={"cleanser": events.Has(last_at=START, times=2)})
     made: list[tuple[type[Event], Data, str | None]] = [
         (events.BasketDeltaEmitted, delta, None),
@@ -259,6 +262,8 @@ def _derived() -> tuple[Event, ...]:
             events.Complements(product_id="cleanser", version=4, candidates=(toner,)),
             None,
         ),
+        (events.CustomerJoined, events.Joined(customer_id=CUSTOMER), "g-1"),
+        (events.HistoryMoved, events.History(orders={"o-1": kept}, returns={}, moves=1), CUSTOMER),
         (events.CustomerProductsUpdated, has, CUSTOMER),
     ]
     return tuple(

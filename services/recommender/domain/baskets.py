@@ -11,7 +11,7 @@ nothing, and is counted as such. What no change can reach any more, even by way 
 """
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from enum import Enum
 from typing import TypedDict
 from zlib import crc32
@@ -82,19 +82,26 @@ class CameBack(TypedDict):
 class CustomerRecord(TypedDict):
     """All that the first stage knows of a customer. `returns` are by order and return id.
 
-    `newest` is the minute of the newest order ever seen; `forgot` says that older orders than the kept ones were dropped.
+    `newest` is the minute of the newest order ever seen; `forgot` says that older orders than the kept ones were dropped;
+    `moved_to` is the customer whom this id became, "" while it is one of its own; `joined` are those who became this one.
     """
 
     orders: dict[str, Bought]
     returns: dict[str, dict[str, CameBack]]
     newest: int
     forgot: bool
+    moved_to: str
+    joined: list[str]
+
+
+History = tuple[dict[str, Bought], dict[str, dict[str, CameBack]]]
+"""Orders by id, and returns by order and return id."""
 
 
 def load(raw: bytes | None) -> CustomerRecord:
     """The record in a table's value, or an empty one."""
     if raw is None:
-        return {"orders": {}, "returns": {}, "newest": 0, "forgot": False}
+        return {"orders": {}, "returns": {}, "newest": 0, "forgot": False, "moved_to": "", "joined": []}
     record: CustomerRecord = orjson.loads(raw)
     return record
 
@@ -109,50 +116,55 @@ def minute_of(moment: datetime) -> int:
     return int((moment - _EPOCH).total_seconds()) // 60
 
 
-def take_order(record: CustomerRecord, order: Order, counted: Counted) -> Outcome:
+def moment_of(minute: int) -> str:
+    """ISO 8601 of whole minutes since 1970-01-01."""
+    return (_EPOCH + timedelta(minutes=minute)).isoformat()
+
+
+def take_order(record: CustomerRecord, order_id: str, new: Bought, counted: Counted) -> Outcome:
     """Take an order's state into `record` in place, and add to `counted` what that changes."""
-    new, known = bought(order), record["orders"].get(order.order_id)
+    known = record["orders"].get(order_id)
     if new["minute"] < record["newest"] - _ACCEPT or (known and known["minute"] < record["newest"] - _ACCEPT):
         return Outcome.BEYOND_HORIZON
     if known and order_precedence(new) <= order_precedence(known):
         return Outcome.TAKEN
     entries = timeline(record)
-    if _too_deep(record, entries, new, order.order_id) or (
-        known and _too_deep(record, entries, known, order.order_id)
-    ):
+    if _too_deep(record, entries, new, order_id) or (known and _too_deep(record, entries, known, order_id)):
         return Outcome.BEYOND_HORIZON
     record["newest"] = max(record["newest"], new["minute"])
-    record["orders"][order.order_id] = new
-    products = taught_by(new, record["returns"].get(order.order_id, {}))
+    record["orders"][order_id] = new
+    products = taught_by(new, record["returns"].get(order_id, {}))
     if known is None:
-        _insert(record, entries, Entry(new["minute"], order.order_id, products), counted)
+        _insert(record, entries, Entry(new["minute"], order_id, products), counted)
     else:
         _replace(record, entries, counted)
     _forget(record)
     return Outcome.TAKEN
 
 
-def take_return(record: CustomerRecord, item: Return, counted: Counted) -> Outcome:
+def take_return(
+    record: CustomerRecord, order_id: str, return_id: str, new: CameBack, counted: Counted
+) -> Outcome:
     """Take a return's state into `record` in place, and add to `counted` what that changes."""
-    of_order = record["returns"].setdefault(item.order_id, {})
-    new, known = came_back(item), of_order.get(item.return_id)
+    of_order = record["returns"].setdefault(order_id, {})
+    known = of_order.get(return_id)
     if known and return_precedence(new) <= return_precedence(known):
         return Outcome.TAKEN
-    order = record["orders"].get(item.order_id)
+    order = record["orders"].get(order_id)
     entries = timeline(record)
-    if order and _too_deep(record, entries, order, item.order_id):
+    if order and _too_deep(record, entries, order, order_id):
         return Outcome.BEYOND_HORIZON
-    of_order[item.return_id] = new
+    of_order[return_id] = new
     if order:
         _replace(record, entries, counted)
     return Outcome.BEYOND_HORIZON if order and _late(order, new) else Outcome.TAKEN
 
 
-def withdraw(record: CustomerRecord, counted: Counted) -> None:
-    """Take back all that the customer's kept orders taught, and forget them.
+def withdraw(record: CustomerRecord, counted: Counted) -> History:
+    """Take back what the customer's orders taught, forget them, and return them with their returns.
 
     Where older orders were forgotten before, what the oldest kept ones taught rests on them; so only the orders of the
-    last ACCEPT_DAYS and ACCEPT_ORDERS are taken back then.
+    last ACCEPT_DAYS and ACCEPT_ORDERS are taken back then, and the others are not returned.
     """
     entries = timeline(record)
     first = 0
@@ -162,7 +174,12 @@ def withdraw(record: CustomerRecord, counted: Counted) -> None:
         )
         first = max(recent, len(entries) - ACCEPT_ORDERS)
     teach_all(counted, entries, first, -1)
+    orders, returns = record["orders"], record["returns"]
+    for entry in entries[:first]:
+        del orders[entry.order_id]
+        returns.pop(entry.order_id, None)
     record["orders"], record["returns"] = {}, {}
+    return orders, returns
 
 
 def timeline(record: CustomerRecord) -> list[Entry]:

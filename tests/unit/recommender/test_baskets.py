@@ -12,6 +12,7 @@ from services.recommender.domain.baskets import (
     KEEP_DAYS,
     CustomerRecord,
     Outcome,
+    came_back,
     dump,
     load,
     minute_of,
@@ -20,6 +21,7 @@ from services.recommender.domain.baskets import (
     take_return,
     withdraw,
 )
+from services.recommender.domain.baskets import bought as as_bought
 from services.recommender.domain.tally import Counted, tallies
 from services.recommender.domain.timeline import bucket_of
 from shared.events import OrderRecorded, OrderStatus, ReturnStatus
@@ -30,8 +32,8 @@ Lesson = dict[tuple[str, int], dict[str, Any]]
 
 def take_any(record: CustomerRecord, fact: Fact, counted: Counted) -> Outcome:
     if isinstance(fact, OrderRecorded):
-        return take_order(record, fact.data, counted)
-    return take_return(record, fact.data, counted)
+        return take_order(record, fact.data.order_id, as_bought(fact.data), counted)
+    return take_return(record, fact.data.order_id, fact.data.return_id, came_back(fact.data), counted)
 
 
 def take(record: CustomerRecord, fact: Fact) -> tuple[Outcome, Lesson]:
