@@ -87,7 +87,7 @@ def contradictions(said: Relations) -> Iterator[tuple[Location, str]]:
         apart = {(ban.beside, ban.product) for ban in one.bans}
         seen: set[tuple[str, str | None]] = set()
         for number, pin in enumerate(one.pins):
-            where = ("shops", shop, "pins", number)
+            where: Location = ("shops", shop, "pins", number)
             about = ("product", pin.product) if pin.product else ("category", pin.category)
             if about in seen:
                 yield where, f"{about[1]} has pins already; say all of them in one show"
@@ -97,8 +97,10 @@ def contradictions(said: Relations) -> Iterator[tuple[Location, str]]:
                     yield (*where, "show", place), f"{shown} is banned there; remove the pin or the ban"
         for number, made in enumerate(one.relations):
             if made.product in nowhere or (made.of, made.product) in apart:
-                where = ("shops", shop, "relations", number, "product")
-                yield where, f"{made.product} is banned there; remove the relation or the ban"
+                yield (
+                    ("shops", shop, "relations", number, "product"),
+                    f"{made.product} is banned there; remove the relation or the ban",
+                )
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,8 +149,11 @@ class Rules:
 
     def premium(self, product: str) -> dict[str, Relation]:
         """Premium tiers of a product, in the order of the file."""
-        made = self.made.get(product, ())
-        return {other: kind for other, kind in made if kind == "premium" and not self.bans(other, product)}
+        return self._made(product, "premium")
+
+    def refills(self, product: str) -> dict[str, Relation]:
+        """Refills of a product, in the order of the file."""
+        return self._made(product, "refill")
 
     def put_first(
         self,
@@ -171,6 +176,10 @@ class Rules:
 
         rest = (one for other, one in by_id.items() if other not in first and not self.bans(other, product))
         return (*(put(other, relation) for other, relation in first.items()), *rest)
+
+    def _made(self, product: str, wanted: HandMade) -> dict[str, Relation]:
+        made = self.made.get(product, ())
+        return {other: kind for other, kind in made if kind == wanted and not self.bans(other, product)}
 
     def _pins(self, kind: str, name: str | None) -> tuple[str, ...]:
         return self.pins.get((kind, name), ()) if name is not None else ()

@@ -1,151 +1,162 @@
-"""What to show beside a product or a basket, answered from what the topics `complements`, `catalog`, `pair-counts` say.
+"""What to show beside a product or a basket, or to a customer: what comes up for the strategy and may be shown.
 
-One product's complements are shown in the order that the ranker gave them. For a basket the shares are added up, and
-weighed by popularity as the ranker does:
-
-    sum over i in basket of share(j | i)  /  (n_j + DAMPING) ** ALPHA
-
-that is by how many of j to expect from the basket, so that what goes with several of its products leads. Where that
-leaves places open, the most bought of the products' categories fill them, those of products without complements
-first, then the most bought of the shop.
+No product stands for the same thing as another that is shown: of one name but for size, measure or colour only one is,
+and of one category no more than half the places, rounded up. Those stand back until nothing else is left. What a
+merchandiser put there by hand is exempt.
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from decimal import Decimal
-from enum import StrEnum
 
-from services.recommender.domain.ranking import ALPHA, DAMPING
-from services.recommender.domain.shelf import Listing, Neighbour, Shelf
+from services.recommender.domain.shelf import Listing, Shelf
+from services.recommender.domain.strategy import running
+from services.recommender.domain.wish import Answer, Bundle, LeftOut, Pick, Strategy, Wish
 
-
-class LeftOut(StrEnum):
-    """Why a product that would have come up is not shown."""
-
-    IN_BASKET = "in_basket"
-    EXCLUDED = "excluded"
-    NOT_IN_CATALOGUE = "not_in_catalogue"
-    OUT_OF_STOCK = "out_of_stock"
-    PRICE_UNKNOWN = "price_unknown"
-    OTHER_CURRENCY = "other_currency"
-    TOO_DEAR = "too_dear"
+_VARIED = frozenset({Strategy.CROSS_SELL, Strategy.BUNDLE, Strategy.SEASONAL, Strategy.SAME_BRAND})
+_BY_HAND = frozenset({"pinned", "warranty", "refill", "premium"})
 
 
-@dataclass(frozen=True, slots=True)
-class Wish:
-    """What is asked for: at most `k` products to go with `basket` (not empty), none of `exclude`.
-
-    `max_price` is in `currency`; without one it is compared with each product's price in the product's own.
-    """
-
-    basket: tuple[str, ...]
-    k: int
-    exclude: frozenset[str] = frozenset()
-    max_price: Decimal | None = None
-    currency: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Pick:
-    """A product to show. Support, score and relation are those of its best evidence, which is with `because`.
-
-    A product that fills a place left open has `because` None, and as score its share of the lines bought in its
-    category or in the shop. `evidence` has every product of the basket that speaks for it.
-    """
-
-    product: str
-    score: float
-    support: int
-    relation: str
-    reliable: bool
-    because: str | None
-    evidence: tuple[tuple[str, Neighbour], ...] = ()
+def recommend(shelf: Shelf, wish: Wish) -> Answer:
+    """Choose up to `wish.k` products that may be shown, best first."""
+    room = _Room(shelf, wish)
+    may = _gate(shelf, wish)
+    back: dict[str, Callable[[], Pick]] = {}
+    picks: dict[str, Pick] = {}
+    left_out: dict[str, LeftOut] = {}
+    for product, make in running(shelf, wish):
+        if product in picks or product in left_out:
+            continue
+        reason = may(product)
+        if reason is not None:
+            left_out[product] = reason
+        elif not room.for_(product) and make().relation not in _BY_HAND:
+            left_out[product], back[product] = LeftOut.TOO_SIMILAR, make
+        else:
+            picks[product] = make()
+            room.take(product)
+            if len(picks) == wish.k:
+                break
+    for product, make in list(back.items())[: wish.k - len(picks)]:
+        picks[product] = make()
+        del left_out[product]
+    shown = tuple(picks.values())
+    return Answer(shown, left_out, _bundle(shelf, wish, shown))
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """Products to show, best first, and why others that came up on the way are not among them."""
+class _Room:
+    """How much room is left for products like those that are shown."""
 
-    picks: tuple[Pick, ...]
-    left_out: dict[str, LeftOut]
+    def __init__(self, shelf: Shelf, wish: Wish) -> None:
+        self._listings = shelf.listings if wish.diverse and wish.strategy in _VARIED else {}
+        self._each = (wish.k + 1) // 2
+        self._of_category: dict[str | None, int] = {}
+        self._names: set[tuple[str | None, str | None, str]] = set()
+
+    def for_(self, product: str) -> bool:
+        """Whether a product may be shown beside what is."""
+        listing = self._listings.get(product)
+        if listing is None:
+            return True
+        return (
+            listing.category is None or self._of_category.get(listing.category, 0) < self._each
+        ) and _thing(listing) not in self._names
+
+    def take(self, product: str) -> None:
+        """Count a product that is shown."""
+        listing = self._listings.get(product)
+        if listing is not None:
+            self._of_category[listing.category] = self._of_category.get(listing.category, 0) + 1
+            self._names.add(_thing(listing))
 
 
-def why_not(shelf: Shelf, product: str, wish: Wish) -> LeftOut | None:
-    """Why a product is not to be shown; None if it may be.
+def _thing(listing: Listing) -> tuple[str | None, str | None, str]:
+    return listing.category, listing.brand, listing.stem
+
+
+def _gate(shelf: Shelf, wish: Wish) -> Callable[[str], LeftOut | None]:
+    """Make the function that says why a product is not to be shown; None if it may be.
 
     Once a shop has a catalogue, what is not in it is not for sale.
     """
-    if product in wish.basket:
-        return LeftOut.IN_BASKET
-    if product in wish.exclude:
-        return LeftOut.EXCLUDED
-    listing = shelf.listings.get(product)
-    if listing is None:
+    reasons: dict[str, LeftOut] = {}
+    customer, again = wish.customer, wish.strategy is Strategy.REPLENISH
+    if customer is not None and not again:
+        reasons.update(dict.fromkeys(customer.owned, LeftOut.OWNED))
+    if customer is not None:
+        reasons.update(dict.fromkeys(customer.returned, LeftOut.RETURNED))
+    if not again:
+        reasons.update(dict.fromkeys(wish.basket, LeftOut.IN_BASKET))
+    reasons.update(dict.fromkeys(wish.exclude, LeftOut.EXCLUDED))
+    reasons.update(dict.fromkeys(_banned(shelf, wish), LeftOut.BANNED))
+    currency = wish.currency or _currency(shelf, wish)
+
+    def may(product: str) -> LeftOut | None:
+        reason = reasons.get(product)
+        if reason is not None:
+            return reason
+        listing = shelf.listings.get(product)
+        if listing is not None:
+            return _unavailable(listing, wish) or _unaffordable(listing, wish, currency)
         if shelf.listings:
             return LeftOut.NOT_IN_CATALOGUE
-        return LeftOut.PRICE_UNKNOWN if wish.max_price is not None else None
-    if not listing.in_stock:
+        return LeftOut.PRICE_UNKNOWN if _priced(wish) else None
+
+    return may
+
+
+def _banned(shelf: Shelf, wish: Wish) -> frozenset[str]:
+    rules = shelf.rules
+    if not rules.banned_beside:
+        return rules.banned
+    beside = (*wish.basket, *(wish.customer.owned if wish.customer else ()))
+    return rules.banned.union(*(rules.banned_beside.get(product, ()) for product in beside))
+
+
+def _unavailable(listing: Listing, wish: Wish) -> LeftOut | None:
+    if not listing.in_stock or listing.stock == 0:
         return LeftOut.OUT_OF_STOCK
-    return None if wish.max_price is None else _over(listing, wish.max_price, wish.currency)
+    if listing.stock is not None and listing.stock < wish.min_stock:
+        return LeftOut.LOW_STOCK
+    if (
+        listing.margin is not None
+        and listing.price
+        and float(listing.margin / listing.price) < wish.min_margin
+    ):
+        return LeftOut.LOW_MARGIN
+    return None
 
 
-def _over(listing: Listing, limit: Decimal, currency: str | None) -> LeftOut | None:
+def _priced(wish: Wish) -> bool:
+    return wish.bounded or wish.strategy is Strategy.BUNDLE
+
+
+def _unaffordable(listing: Listing, wish: Wish, currency: str | None) -> LeftOut | None:
+    if not _priced(wish):
+        return None
     if listing.price is None:
         return LeftOut.PRICE_UNKNOWN
     if currency is not None and listing.currency != currency:
         return LeftOut.OTHER_CURRENCY
-    return LeftOut.TOO_DEAR if listing.price > limit else None
+    over = wish.max_price is not None and listing.price > wish.max_price
+    return LeftOut.TOO_DEAR if over or (wish.under is not None and listing.price >= wish.under) else None
 
 
-def recommend(shelf: Shelf, wish: Wish) -> Answer:
-    """Choose up to `wish.k` products that go with the basket and may be shown, best first."""
-    picks: dict[str, Pick] = {}
-    left_out: dict[str, LeftOut] = {}
-    for pick in _running(shelf, wish.basket):
-        if pick.product in picks or pick.product in left_out:
-            continue
-        reason = why_not(shelf, pick.product, wish)
-        if reason is not None:
-            left_out[pick.product] = reason
-            continue
-        picks[pick.product] = pick
-        if len(picks) == wish.k:
-            break
-    return Answer(tuple(picks.values()), left_out)
+def _currency(shelf: Shelf, wish: Wish) -> str | None:
+    """What a bundle's products must be priced in: what the first of the basket is."""
+    if wish.strategy is not Strategy.BUNDLE:
+        return None
+    listings = (shelf.listings.get(product) for product in wish.basket)
+    return next((listing.currency for listing in listings if listing and listing.currency), None)
 
 
-def _running(shelf: Shelf, basket: tuple[str, ...]) -> Iterator[Pick]:
-    yield from _merged(shelf, basket)
-    by_need = sorted(basket, key=lambda product: product in shelf.complements)
-    for category in dict.fromkeys(shelf.category(product) for product in by_need):
-        if category is not None:
-            yield from _popular(shelf, category)
-    yield from _popular(shelf, None)
-
-
-def _popular(shelf: Shelf, category: str | None) -> Iterator[Pick]:
-    relation = "popular" if category is None else "category"
-    for product, share in shelf.popular(category):
-        yield Pick(product, round(share, 6), 0, relation, reliable=False, because=None)
-
-
-def _merged(shelf: Shelf, basket: tuple[str, ...]) -> Sequence[Pick]:
-    evidence: dict[str, list[tuple[str, Neighbour]]] = {}
-    asked = [product for product in dict.fromkeys(basket) if product in shelf.complements]
-    for product in asked:
-        for one in shelf.complements[product]:
-            evidence.setdefault(one.product, []).append((product, one))
-    picks = [_pick(product, speaking) for product, speaking in evidence.items()]
-    if len(asked) > 1:
-        picks.sort(key=lambda pick: -_weight(shelf, pick))
-    return picks
-
-
-def _pick(product: str, evidence: list[tuple[str, Neighbour]]) -> Pick:
-    because, best = max(evidence, key=lambda item: (item[1].support, item[1].score))
-    return Pick(product, best.score, best.support, best.relation, best.reliable, because, tuple(evidence))
-
-
-def _weight(shelf: Shelf, pick: Pick) -> float:
-    share = sum(one.score for _, one in pick.evidence)
-    return float(share * (max(shelf.sold(pick.product), pick.support) + DAMPING) ** -ALPHA)
+def _bundle(shelf: Shelf, wish: Wish, picks: tuple[Pick, ...]) -> Bundle | None:
+    """Set the basket and what was picked at one price."""
+    if wish.strategy is not Strategy.BUNDLE or not picks:
+        return None
+    products = tuple(dict.fromkeys((*wish.basket, *(pick.product for pick in picks))))
+    listings = [shelf.listings.get(product) for product in products]
+    prices = [listing.price for listing in listings if listing and listing.price is not None]
+    currencies = {listing.currency for listing in listings if listing}
+    if len(prices) < len(products) or len(currencies) != 1:
+        return Bundle(products, None, None)
+    return Bundle(products, sum(prices, Decimal(0)), currencies.pop())

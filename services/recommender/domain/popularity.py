@@ -1,0 +1,82 @@
+"""What sells of late, and what returning customers have begun to buy: one number each for every product of a shop.
+
+A purchase counts half after a half-life. Rows are faded as of the end of their own newest bucket, so to compare them each
+is faded further, to the end of the shop's newest. What was sold before the weeks that rows keep by day counts a little.
+"""
+
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+
+from services.recommender.domain.tally import BUCKET_DAYS
+from services.recommender.domain.votes import Scores, by_its_top
+from shared.events import PairCounts
+
+POPULAR_HALF_LIFE = 14.0
+NEWLY_HALF_LIFE = 7.0
+LONG_AGO = 0.01
+"""What an order of any time counts, beside one of today."""
+
+
+class Popularity:
+    """Numbers by slot, as of the first time that they are asked for after `forget`."""
+
+    def __init__(self) -> None:
+        self._known: Scores = np.zeros((4, 0))
+        self._size = 0
+        self._made: tuple[Scores, Scores] | None = None
+
+    @property
+    def now(self) -> Scores:
+        """What sells of late."""
+        return self._numbers()[0]
+
+    @property
+    def newly(self) -> Scores:
+        """What customers who had ordered before bought for the first time of late; its top is about 1."""
+        return self._numbers()[1]
+
+    def forget(self) -> None:
+        """Have the numbers made anew when they are next asked for."""
+        self._made = None
+
+    def put(self, slot: int, row: PairCounts | None) -> None:
+        """Take a product's newest row; None: it has none anymore."""
+        if slot >= self._known.shape[1]:
+            wider = np.zeros((4, max(2 * slot, 64)))
+            wider[:, : self._known.shape[1]] = self._known
+            self._known = wider
+        self._size = max(self._size, slot + 1)
+        if row is None:
+            self._known[:, slot] = 0.0
+            return
+        until = (row.bucket + 1) * BUCKET_DAYS
+        recent = _faded(row.recent, until, POPULAR_HALF_LIFE)
+        self._known[:, slot] = max(row.orders, 0), recent, _faded(row.newly, until, NEWLY_HALF_LIFE), until
+
+    def _numbers(self) -> tuple[Scores, Scores]:
+        if self._made is None:
+            total, recent, newly, until = self._known[:, : self._size]
+            ago = until.max(initial=0.0) - until
+            now = recent * np.exp2(-ago / POPULAR_HALF_LIFE) + LONG_AGO * total
+            self._made = now, by_its_top(newly * np.exp2(-ago / NEWLY_HALF_LIFE))
+        return self._made
+
+    def top(self, among: Iterable[int] | None, number: int) -> list[tuple[int, float]]:
+        """The most popular slots (None: of all), each with its share of what is bought among them."""
+        now = self.now
+        slots = np.arange(len(now)) if among is None else np.fromiter(among, np.intp)
+        slots = slots[slots < len(now)]
+        slots = slots[now[slots] > 0]
+        values = now[slots]
+        if len(slots) > number:
+            kept = np.argpartition(-values, number)[:number]
+            slots, total, values = slots[kept], values.sum(), values[kept]
+        else:
+            total = values.sum()
+        order = np.lexsort((slots, -values))
+        return [(int(slots[place]), float(values[place] / total)) for place in order]
+
+
+def _faded(by_day: Mapping[str, int], until: float, half_life: float) -> float:
+    return float(sum(number * 2.0 ** ((int(day) - until) / half_life) for day, number in by_day.items()))

@@ -1,0 +1,85 @@
+"""Rows of weights added up: which products many others speak for, and which of these speak loudest for each.
+
+Products are slots, small integers that a shop gives them; a row is a pair of arrays. A customer's hundred products with
+two hundred weights each are added up in a fraction of a millisecond.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+Scores = NDArray[np.float64]
+_FIRST = 64
+_TOP_OF_A_PART = 20
+
+
+class Row(NamedTuple):
+    """Weights by slot, of the same length."""
+
+    slots: NDArray[np.intp]
+    weights: NDArray[np.float32]
+
+    def at(self, slot: int) -> float:
+        """The weight of one slot; zero if the row has none."""
+        found = np.flatnonzero(self.slots == slot)
+        return float(self.weights[found[0]]) if len(found) else 0.0
+
+    @classmethod
+    def of(cls, weights: Mapping[int, float]) -> Self:
+        """Make a row of weights by slot."""
+        return cls(
+            np.fromiter(weights.keys(), np.intp, len(weights)),
+            np.fromiter(weights.values(), np.float32, len(weights)),
+        )
+
+
+EMPTY = Row.of({})
+
+
+class Votes:
+    """The weights of several rows. `voters` say, in their order, whose rows they are."""
+
+    def __init__(self, rows: Sequence[Row], factors: Sequence[float]) -> None:
+        """Scale each row by its factor."""
+        self._slots = np.concatenate([row.slots for row in rows]) if rows else EMPTY.slots
+        scaled = [row.weights * np.float32(factor) for row, factor in zip(rows, factors, strict=True)]
+        self._weights = np.concatenate(scaled) if rows else EMPTY.weights
+        self._voters = np.repeat(np.arange(len(rows)), [len(row.slots) for row in rows])
+
+    def __len__(self) -> int:
+        return len(self._slots)
+
+    def totals(self, size: int) -> Scores:
+        """Sum by slot [size]."""
+        return np.bincount(self._slots, self._weights, size).astype(np.float64, copy=False)
+
+    def voters_for(self, slot: int) -> list[int]:
+        """Numbers of the rows that speak for a slot, loudest first."""
+        places = np.flatnonzero(self._slots == slot)
+        places = places[self._weights[places] > 0]
+        order = np.argsort(-self._weights[places], kind="stable")
+        return [int(voter) for voter in self._voters[places[order]]]
+
+
+def best_first(scores: Scores) -> Iterator[int]:
+    """Yield slots with a score above zero, best first, of equals the lower one; sorts only as far as it is asked."""
+    among = min(_FIRST, len(scores))
+    if among:
+        edge = np.partition(scores, len(scores) - among)[len(scores) - among]
+        head = np.flatnonzero((scores >= edge) & (scores > 0))
+        yield from _sorted(scores, head)
+        if edge > 0:
+            yield from _sorted(scores, np.flatnonzero((scores < edge) & (scores > 0)))
+
+
+def _sorted(scores: Scores, slots: NDArray[np.intp]) -> Iterable[int]:
+    return (int(slot) for slot in slots[np.argsort(-scores[slots], kind="stable")])
+
+
+def by_its_top(part: Scores) -> Scores:
+    """Divide a part by the mean of its largest values, so that parts can be added; a part without any is zero."""
+    among = min(_TOP_OF_A_PART, len(part))
+    top = np.partition(part, len(part) - among)[len(part) - among :].mean() if among else 0.0
+    return part / top if top > 0 else np.zeros(len(part))
