@@ -16,6 +16,7 @@ from services.ingest.domain.identity import (
     named_customer,
     order_of,
     profile_in,
+    with_guest_id,
 )
 from services.ingest.domain.normalize import canonical, key_of
 from services.ingest.publisher import Publisher
@@ -167,7 +168,8 @@ def _onward(
     record: Record, event: Event, customer: CustomerId | None, salt: bytes, now: datetime
 ) -> list[_Onward]:
     """What an inbound record becomes: its canonical form and, from a guest's order, the guest's profile."""
-    onward = [_outgoing(record, CANONICAL_OF[BY_NAME[record.topic]].name, canonical(event, customer, now))]
+    whole = canonical(with_guest_id(event, salt), customer, now)
+    onward = [_outgoing(record, CANONICAL_OF[BY_NAME[record.topic]].name, whole)]
     if profile := profile_in(event, customer, salt):
         onward.append(_outgoing(record, CUSTOMERS.name, canonical(profile, customer, now)))
     return onward

@@ -77,6 +77,17 @@ def profile_in(event: Event, customer: CustomerId | None, salt: bytes) -> Custom
     return guest_profile(event, event.data.guest, guest)
 
 
+def with_guest_id(event: Event, salt: bytes) -> Event:
+    """A customer's profile with, among their former ids, the one under which their e-mail ordered as a guest."""
+    if not isinstance(event, CustomerRecorded) or event.data.guest or event.data.email is None:
+        return event
+    guest = guest_id(salt, event.shopid, event.data.email)
+    if guest == event.customerid or guest in event.data.formerly:
+        return event
+    data = event.data.model_copy(update={"formerly": (*event.data.formerly, guest)})
+    return event.model_copy(update={"data": data})
+
+
 def guest_profile(event: InboundOrderRecorded, contact: GuestContact, customer: str) -> CustomerRecorded:
     """The guest's contact as the customer record that takes it out of the order.
 

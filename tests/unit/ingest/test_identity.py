@@ -12,10 +12,13 @@ from services.ingest.domain.identity import (
     named_customer,
     order_of,
     profile_in,
+    with_guest_id,
 )
 from shared.events import (
     CartRecorded,
     Channel,
+    Customer,
+    CustomerRecorded,
     Event,
     InboundOrderRecorded,
     ProductRecorded,
@@ -126,3 +129,27 @@ def test_the_profile_of_a_later_event_has_a_higher_version_and_of_the_same_event
     assert first == again
     assert second.data.version > first.data.version
     assert second.id != first.id
+
+
+def _profile(customer: str, email: str | None, **said: object) -> CustomerRecorded:
+    data = Customer.model_validate({"version": 1, "email": email, **said})
+    return CustomerRecorded(id="p1", source="/shop", time=NOW, shopid="shop", customerid=customer, data=data)
+
+
+def test_a_customer_was_formerly_the_guest_with_their_address() -> None:
+    found = with_guest_id(_profile("ada", EMAIL, formerly=("old",)), SALT)
+    assert found.data.formerly == ("old", guest_id(SALT, "shop", EMAIL))
+    assert with_guest_id(found, SALT) == found
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        _profile("ada", None),
+        _profile(guest_id(SALT, "shop", EMAIL), EMAIL),
+        _profile("g-1", EMAIL, guest=True),
+        _guest_order(),
+    ],
+)
+def test_nobody_else_was_formerly_a_guest(event: Event) -> None:
+    assert with_guest_id(event, SALT) == event
