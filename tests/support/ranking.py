@@ -39,4 +39,4 @@ def row(  # noqa: PLR0913  a row's fields
 
 def put(counts: ShopCounts, product: str, orders: int, pairs: Mapping[str, int], **more: object) -> None:
     """Put a row into a shop."""
-    counts.put(row(product, orders, pairs, **more))  # type: ignore[arg-type]  as `row` takes them
+    counts.put(row(product, orders, pairs, **more))  # type: ignore[arg-type]  # as `row` takes them

@@ -1,6 +1,9 @@
 """Relevance from rows: what is bought together with a product, and who speaks for it, as of the shop's newest bucket."""
 
 from collections.abc import Mapping
+from heapq import nlargest
+
+import numpy as np
 
 from services.recommender.domain.relevance import DEFAULT, Config
 from services.recommender.domain.rows import TOGETHER_HALF_LIFE
@@ -15,8 +18,8 @@ class Model:
     def __init__(self, config: Config = DEFAULT) -> None:
         self._config = config
         self._slots = Slotting()
-        self._baskets = Matrix()
-        self._owners = Matrix()
+        self._baskets = Matrix(np.maximum)
+        self._owners = Matrix(np.add)
         self._newest = 0
         self._first: int | None = None
 
@@ -29,8 +32,18 @@ class Model:
         slot = self._slots.of(row.product_id)
         together = ((other, number * grown) for other, number in row.together.items() if number > 0)
         self._baskets.put(slot, row.bought * grown, self._slots.by_slot(together))
-        after = ((other, float(number)) for other, (number, _) in row.follows.items() if number > 0)
-        self._owners.put(slot, float(row.buyers), self._slots.by_slot(after))
+        self._owners.put(slot, float(row.buyers), self._slots.by_slot(self._owned(row)))
+
+    def _owned(self, row: PairCounts) -> list[tuple[str, float]]:
+        """This row's part of how many customers own both: those who bought the other later, and half of those at once.
+
+        Baskets with both become customers at the rate at which baskets with the product do.
+        """
+        customers = row.buyers / row.orders / 2 if row.orders > 0 else 0.0
+        owned = {other: number * customers for other, number in row.pairs.items() if number > 0}
+        for other, (number, _) in row.follows.items():
+            owned[other] = owned.get(other, 0.0) + max(number, 0)
+        return nlargest(self._config.neighbours, owned.items(), key=lambda item: (item[1], item[0]))
 
     def together(self, product: str) -> list[str]:
         """What is bought together with a product, by relevance to it alone, best first; of equals the lower id."""

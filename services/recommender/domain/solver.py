@@ -1,11 +1,10 @@
 """Local ridge solves from rows as they come: who speaks for a product, of its own neighbours.
 
 Rows are kept as arrays over slots, small integers that products get when they are first seen. Those of a product's
-neighbours make up the matrix of its solve, in a fraction of a millisecond; where pruning has taken a pair from one of two
-rows, the other's stands for both.
+neighbours make up the matrix of its solve, in a fraction of a millisecond.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,9 +18,14 @@ _EMPTY: tuple[Slots, Floats] = (np.zeros(0, np.intp), np.zeros(0, np.float32))
 
 
 class Matrix:
-    """A symmetric matrix by rows, each pruned; what is not there is zero. The diagonal is kept apart."""
+    """A symmetric matrix by rows, each pruned; what is not there is zero. The diagonal is kept apart.
 
-    def __init__(self) -> None:
+    What the rows of two products say of each other becomes one number by `merge`: the larger, where both count the same
+    and pruning may have taken it from one; the sum, where each counts its own part.
+    """
+
+    def __init__(self, merge: Callable[[Floats, Floats], Floats]) -> None:
+        self._merge = merge
         self._rows: dict[int, tuple[Slots, Floats]] = {}
         self._diagonal = np.zeros(64, np.float32)
         self._place = np.full(64, -1, np.intp)
@@ -39,8 +43,11 @@ class Matrix:
 
     def solve(self, slot: int, penalty: float) -> tuple[Slots, Floats]:
         """Neighbours of a slot, and how much having each speaks for it."""
-        near, cross = self.row(slot)
-        return (near, column(self._among(near), cross, penalty)) if len(near) else _EMPTY
+        near, _ = self.row(slot)
+        if not len(near):
+            return _EMPTY
+        gram = self._among(np.concatenate([[slot], near]))
+        return near, column(gram[1:, 1:], gram[0, 1:], penalty)
 
     def bought(self, slots: int | Slots) -> NDArray[np.float32]:
         """The diagonal."""
@@ -57,7 +64,7 @@ class Matrix:
             self._place[near] = -1
             inside = places >= 0
             gram[owners[inside], places[inside]] = np.concatenate([values for _, values in known])[inside]
-            gram = np.maximum(gram, gram.T)
+            gram = np.asarray(self._merge(gram, gram.T))
         gram[np.diag_indices(len(near))] = self._diagonal[near]
         return gram
 
