@@ -50,9 +50,10 @@ class Case:
 
 @dataclass(frozen=True)
 class Measured:
-    """Seconds from the first record until all was durable, and the workers' highest resident memory together."""
+    """Seconds from the first record until all was durable; the workers' CPU in that time, and highest memory, together."""
 
     seconds: float
+    cpu_seconds: float
     memory_bytes: int
 
 
@@ -75,6 +76,11 @@ class Worker:
 
     def _said(self) -> str:
         return self._log.with_suffix(".out").read_text()
+
+    def cpu_seconds(self) -> float:
+        """CPU that it has used."""
+        times = psutil.Process(self._process.pid).cpu_times()
+        return float(times.user + times.system)
 
     def look(self) -> int:
         """Return its highest resident memory so far. Raises RuntimeError if it has ended."""
@@ -128,11 +134,13 @@ async def measure(
         else:
             await _until(workers, lambda: _all(worker.started_at() for worker in workers))
             started = min(worker.started_at() or 0.0 for worker in workers)
+        used = sum(one.cpu_seconds() for one in workers)
         await _until(workers, lambda: broker.done(case.group, case.topics))
         ended = CLOCK.machine().timestamp()
         if published:
             ended = max(ended, await _until_published(workers, published))
-        return Measured(ended - started, sum(one.look() for one in workers))
+        used = sum(one.cpu_seconds() for one in workers) - used
+        return Measured(ended - started, used, sum(one.look() for one in workers))
 
 
 async def _all(conditions: Iterable[object]) -> bool:

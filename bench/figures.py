@@ -23,12 +23,13 @@ class Figures:
         return self.orders / self.measured.seconds
 
     def as_json(self) -> dict[str, int | float]:
-        """Rates a second, and memory in megabytes."""
+        """Rates a second, CPU an order, and memory in megabytes."""
         seconds = self.measured.seconds
         return {
             "orders_per_second": round(self.rate),
             "lines_per_second": round(self.lines / seconds),
             "pair_updates_per_second": round(self.pair_updates / seconds),
+            "cpu_microseconds_per_order": round(self.measured.cpu_seconds / self.orders * 1e6),
             "memory_megabytes": round(self.measured.memory_bytes / 1e6),
             "seconds": round(seconds, 2),
         }
@@ -51,13 +52,18 @@ def ratios(found: Found) -> dict[str, float]:
 
 def table(found: Found) -> str:
     """Lay the figures out, with ours as a multiple of the others."""
-    heads = ("orders/s", "lines/s", "pair updates/s", "memory MB", "ours is")
+    heads = ("orders/s", "lines/s", "pair updates/s", "CPU us/order", "memory MB", "ours is")
     lines = [f"{'':<26}" + "".join(f"{head:>16}" for head in heads)]
     for (job, name), figures in found.items():
         shown = figures.as_json()
         ratio = f"{found[job, OURS].rate / figures.rate:.2f}x" if name in PEERS else ""
         pairs = f"{shown['pair_updates_per_second']:,}" if job == "pairs" else ""
-        cells = (f"{shown['orders_per_second']:,}", f"{shown['lines_per_second']:,}", pairs)
+        cells = (
+            f"{shown['orders_per_second']:,}",
+            f"{shown['lines_per_second']:,}",
+            pairs,
+            f"{shown['cpu_microseconds_per_order']:,}",
+        )
         memory = f"{shown['memory_megabytes']:,}"
         lines.append(f"{f'{job}, {name}':<26}" + "".join(f"{cell:>16}" for cell in (*cells, memory, ratio)))
     return "\n".join(lines)
