@@ -3,26 +3,16 @@
 import asyncio
 import csv
 import io
-from collections.abc import Iterable
-from dataclasses import asdict
 from difflib import get_close_matches
 from pathlib import Path
 
 import click
 import orjson
 from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
-from services.recommender.domain.lookup import (
-    Affinities,
-    Measure,
-    Neighbourhood,
-    matrix,
-    neighbourhood,
-    side_by_side,
-)
+from services.recommender.domain.lookup import Affinities, Measure, matrix, side_by_side
 from services.recommender.heatmap import svg
+from services.recommender.telling import as_data, tell
 from shared import log
 from shared.errors import InfrastructureError, OrderwakeError
 from shared.events import ComplementsUpdated, Event, PairCountsUpdated, ProductRecorded
@@ -32,8 +22,7 @@ from shared.kafka.records import Record
 from shared.settings import Settings, load
 from shared.topics import CATALOG, COMPLEMENTS, PAIR_COUNTS
 
-_WIDTH_OF_FILES = 132
-_LONGEST_NAME = 44
+_WIDTH_OF_FILES = 152
 
 
 class Reading:
@@ -47,15 +36,13 @@ class Reading:
         name, product = split_key(record.key or b"")
         shop = self.shops.setdefault(name, Affinities())
         if isinstance(event, PairCountsUpdated):
-            shop.orders[product] = event.data.orders
-            shop.pairs[product] = event.data.pairs
+            shop.put(product, event.data)
         elif isinstance(event, ComplementsUpdated):
-            shop.complements[product] = event.data.candidates
+            shop.complements[product] = event.data
         elif isinstance(event, ProductRecorded):
             shop.names[product] = event.data.name
         elif record.topic == PAIR_COUNTS.name:
-            shop.orders.pop(product, None)
-            shop.pairs.pop(product, None)
+            shop.put(product, None)
         else:
             (shop.names if record.topic == CATALOG.name else shop.complements).pop(product, None)
 
@@ -109,8 +96,9 @@ def show(product: str, shop: str, top: int, wait: float, *, as_json: bool) -> No
     orderwake affinity show cleanser-1 --shop skincare
     orderwake affinity show cleanser-1 --shop skincare --top 5 --json
 
-    Lift is how often both are bought, against two ordinary products of the shop. Score is the share of PRODUCT's buyers who
-    take the neighbour too, shrunken where little is known. Under 100 baskets with both, it is not reliable.
+    Lift is how often both are bought, against two ordinary products of the shop. Later are customers who first bought the
+    neighbour after PRODUCT, days until the quartiles of the days between. Score is the share of PRODUCT's buyers who take
+    the neighbour too (sequence and upgrade: later), shrunken where little is known. It is not reliable under 100 of them.
     """  # noqa: D301  \b is click's mark
     counts = _shop(shop, wait)
     if not any(product in known for known in (counts.orders, counts.complements, counts.names)):
@@ -118,20 +106,15 @@ def show(product: str, shop: str, top: int, wait: float, *, as_json: bool) -> No
         hint = f"; near it: {', '.join(sorted(near))}" if near else ""
         message = f"no product {product!r} in {shop}{hint}"
         raise click.ClickException(message)
-    found = neighbourhood(counts, product, top)
     if as_json:
-        said = {
-            "shop": shop,
-            "product": product,
-            "name": counts.names.get(product),
-            "orders": counts.orders.get(product, 0),
-            "neighbours": [asdict(one) | {"name": counts.names.get(one.product)} for one in found],
-        }
-        click.echo(orjson.dumps(said, option=orjson.OPT_INDENT_2).decode())
+        click.echo(orjson.dumps(as_data(counts, shop, product, top), option=orjson.OPT_INDENT_2).decode())
         return
-    console = Console(width=None if click.get_text_stream("stdout").isatty() else _WIDTH_OF_FILES)
-    console.print(_title(counts, product))
-    console.print(_table(counts, product, found) if found else "Nothing was bought with it yet.")
+    tell(
+        Console(width=None if click.get_text_stream("stdout").isatty() else _WIDTH_OF_FILES),
+        counts,
+        product,
+        top,
+    )
 
 
 @affinity.command("matrix")
@@ -193,43 +176,6 @@ def _shop(shop: str, seconds: float) -> Affinities:
         message = f"no shop {shop!r} on the topics; known are: {', '.join(sorted(shops)) or 'none yet'}"
         raise click.ClickException(message)
     return shops[shop]
-
-
-def _title(counts: Affinities, product: str) -> Text:
-    name = counts.names.get(product)
-    return Text.assemble(
-        (product, "bold"), f" ({name})" if name else "", f", in {counts.orders.get(product, 0):,} baskets"
-    )
-
-
-def _table(counts: Affinities, product: str, found: Iterable[Neighbourhood]) -> Table:
-    own = f"{counts.orders.get(product, 0):,}"
-    table = Table(box=None, pad_edge=False)
-    for name in ("neighbour", "name"):
-        table.add_column(name, header_style="dim", max_width=_LONGEST_NAME, no_wrap=True)
-    for name in ("with both", "with this", "with that", "lift", "score"):
-        table.add_column(name, justify="right", header_style="dim")
-    table.add_column("relation", header_style="dim")
-    table.add_column("", header_style="dim")
-    for one in found:
-        table.add_row(
-            one.product,
-            counts.names.get(one.product, ""),
-            f"{one.support:,}",
-            own,
-            f"{one.orders:,}",
-            "-" if one.lift is None else f"{one.lift:.2f}",
-            "-" if one.score is None else f"{one.score:.3f}",
-            one.relation or "not ranked",
-            _reliability(one),
-        )
-    return table
-
-
-def _reliability(one: Neighbourhood) -> Text:
-    if one.score is None or one.reliable:
-        return Text("")
-    return Text("under 100 baskets", style="yellow")
 
 
 def _csv(products: list[str], rows: list[list[float | int | None]]) -> str:

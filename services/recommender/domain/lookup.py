@@ -15,7 +15,7 @@ from heapq import nlargest
 from itertools import combinations
 from typing import Literal
 
-from shared.events import Candidate
+from shared.events import Candidate, Complements, PairCounts, Timing
 
 Measure = Literal["lift", "count"]
 
@@ -24,15 +24,22 @@ _USUAL = 100
 
 @dataclass(frozen=True, slots=True)
 class Neighbourhood:
-    """One neighbour of a product. `support` is n_ij; score and relation are None if it is not among the complements."""
+    """One neighbour of a product.
+
+    `support` is n_ij, `later` how many customers first bought it after the product, and `gap` when. Score, relation and
+    evidence (what the relation's support is) are None if it is not among the complements.
+    """
 
     product: str
     support: int
+    later: int
     orders: int
     lift: float | None
     score: float | None
     relation: str | None
     reliable: bool
+    evidence: int | None
+    gap: Timing | None
 
 
 @dataclass
@@ -42,7 +49,21 @@ class Affinities:
     orders: dict[str, int] = field(default_factory=dict)
     pairs: dict[str, dict[str, int]] = field(default_factory=dict)
     names: dict[str, str] = field(default_factory=dict)
-    complements: dict[str, tuple[Candidate, ...]] = field(default_factory=dict)
+    complements: dict[str, Complements] = field(default_factory=dict)
+    later: dict[str, dict[str, int]] = field(default_factory=dict)
+    timing: dict[str, dict[str, Timing]] = field(default_factory=dict)
+    repurchase: dict[str, Timing] = field(default_factory=dict)
+
+    def put(self, product: str, row: PairCounts | None) -> None:
+        """Take a product's newest row; None: it has none anymore."""
+        for known in (self.orders, self.pairs, self.later, self.timing, self.repurchase):
+            known.pop(product, None)
+        if row is not None:
+            self.orders[product], self.pairs[product] = row.orders, row.pairs
+            self.later[product] = {other: number for other, (number, _) in row.follows.items()}
+            self.timing[product] = row.timing
+            if row.repurchase:
+                self.repurchase[product] = row.repurchase
 
     def name(self, product: str) -> str:
         """A product's name in the catalogue, or its id."""
@@ -81,25 +102,36 @@ class Lifts:
 
 def neighbourhood(counts: Affinities, product: str, top: int) -> list[Neighbourhood]:
     """List a product's complements in their order, then its most frequent other neighbours, `top` in all."""
-    lifts = counts.lifts()
-    ranked = {one.product_id: one for one in counts.complements.get(product, ())}
+    lifts, said = counts.lifts(), counts.complements.get(product)
+    ranked = {one.product_id: one for one in (said.candidates if said else ())}
     frequent = sorted(counts.pairs.get(product, {}).items(), key=lambda item: (-item[1], item[0]))
-    found = []
-    for other in list(dict.fromkeys([*ranked, *(name for name, _ in frequent)]))[:top]:
-        candidate = ranked.get(other)
-        support = counts.support(product, other)
-        found.append(
-            Neighbourhood(
-                product=other,
-                support=support,
-                orders=counts.orders.get(other, 0),
-                lift=lifts.of(product, other),
-                score=candidate.score if candidate else None,
-                relation=candidate.relation if candidate else None,
-                reliable=candidate is not None and candidate.reliable,
-            )
-        )
-    return found
+    others = dict.fromkeys([*ranked, *(name for name, _ in frequent)])
+    return [_neighbour(counts, lifts, product, other, ranked.get(other)) for other in list(others)[:top]]
+
+
+def ladder(counts: Affinities, product: str) -> list[Neighbourhood]:
+    """List a product's upgrades in their order."""
+    lifts, said = counts.lifts(), counts.complements.get(product)
+    return [
+        _neighbour(counts, lifts, product, one.product_id, one) for one in (said.upgrades if said else ())
+    ]
+
+
+def _neighbour(
+    counts: Affinities, lifts: Lifts, product: str, other: str, candidate: Candidate | None
+) -> Neighbourhood:
+    return Neighbourhood(
+        product=other,
+        support=counts.support(product, other),
+        later=max(counts.later.get(product, {}).get(other, 0), 0),
+        orders=counts.orders.get(other, 0),
+        lift=lifts.of(product, other),
+        score=candidate.score if candidate else None,
+        relation=candidate.relation if candidate else None,
+        reliable=candidate is not None and candidate.reliable,
+        evidence=candidate.support if candidate else None,
+        gap=candidate.gap if candidate and candidate.gap else counts.timing.get(product, {}).get(other),
+    )
 
 
 def side_by_side(counts: Affinities, products: Sequence[str]) -> list[str]:
