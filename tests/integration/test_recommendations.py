@@ -10,22 +10,28 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from aiohttp import web
+from aiohttp import ClientResponse, web
 from aiohttp.test_utils import TestClient, TestServer
+from pydantic import SecretStr
 
 from services.recommender.serving.app import build
 from shared.clock import SystemClock
 from shared.embedded import EmbeddedKafka
+from shared.errors import RelationsError
+from shared.events import Has
 from shared.service import Running
 from shared.settings import Settings
-from shared.topics import CATALOG, COMPLEMENTS, PAIR_COUNTS
+from shared.topics import CATALOG, COMPLEMENTS, CUSTOMER_PRODUCTS, PAIR_COUNTS
 from tests.support import eventually
 from tests.support.broker import fresh_topics
 from tests.support.serving import (
+    NOW,
     SHOP,
     candidate,
     complements_event,
     counted,
+    has,
+    known,
     listed,
     product,
     publish,
@@ -36,6 +42,7 @@ ROOT = Path(__file__).parents[2]
 URL = "/v1/recommendations"
 ABOUT = {"shop": SHOP, "product": "kettlebell"}
 PAGE = "https://shop.example"
+SECRET = {"X-Orderwake-Key": "sk_fitness_1"}
 Client = TestClient[web.Request, web.Application]
 
 
@@ -68,7 +75,17 @@ async def settings(kafka: EmbeddedKafka) -> Settings:
         counted("mat", 300, kettlebell=240),
         counted("chalk", 60, kettlebell=40),
     )
+    await publish(made, CUSTOMER_PRODUCTS.name, known("c-1", has("kettlebell", "mat")))
     return made
+
+
+def guarded(settings: Settings, **more: object) -> Settings:
+    """Give the settings with a key of each class."""
+    keys = {
+        "recommendation_keys": f"{SHOP}:pk_fitness_1",
+        "recommendation_secret_keys": SecretStr(f"{SHOP}:sk_fitness_1"),
+    }
+    return settings.model_copy(update=keys | more)
 
 
 @asynccontextmanager
@@ -126,7 +143,13 @@ async def test_it_answers_only_once_it_knows_all_that_there_was(settings: Settin
         async with started(running):
             assert await names(client) == ["mat", "chalk"]
             told = await (await client.get("/v1/status")).json()
-            assert told == {"shops": 1, "products": 3, "complements": 1}
+            assert told == {
+                "shops": 1,
+                "products": 3,
+                "complements": 1,
+                "customers": 1,
+                "relations_version": None,
+            }
 
 
 async def test_an_answer_says_what_it_rests_on(settings: Settings) -> None:
@@ -147,7 +170,7 @@ async def test_an_answer_says_what_it_rests_on(settings: Settings) -> None:
         explained = await ask(client, max_price="10", explain="true")
         assert explained["left_out"] == {"mat": "too_dear", "kettlebell": "in_basket"}
         assert explained["products"][0]["evidence"] == [
-            {"with": "kettlebell", "score": 0.1, "support": 40, "relation": "pair"}
+            {"with": "kettlebell", "score": 0.1, "support": 40, "relation": "pair", "reliable": False}
         ]
 
 
@@ -174,6 +197,7 @@ async def test_what_is_taken_away_is_not_served_anymore(settings: Settings) -> N
         for topic, *gone in (
             (CATALOG.name, "kettlebell", "chalk"),
             (PAIR_COUNTS.name, "kettlebell", "mat", "chalk"),
+            (CUSTOMER_PRODUCTS.name, "c-1"),
         ):
             await take_away(settings, topic, *gone)
 
@@ -224,6 +248,109 @@ async def test_a_key_opens_its_shop_and_no_other(settings: Settings) -> None:
             assert refused.status == 403
             assert refused.headers["Cache-Control"] == "no-store"
             assert [fault["path"] for fault in (await refused.json())["errors"]] == ["key"]
+
+
+async def owned(client: Client, **parameters: str) -> ClientResponse:
+    """Ask for a customer, with a secret key."""
+    asked = {"shop": SHOP, "customer": "c-1", "explain": "true", **parameters}
+    return await client.get(URL, params=asked, headers=SECRET)
+
+
+async def test_what_a_customer_has_is_told_to_the_shops_own_servers_alone(settings: Settings) -> None:
+    asked = {"shop": SHOP, "customer": "c-1"}
+    async with serving(guarded(settings, recommendation_origins="*")) as client:
+        for given in ({"key": "pk_fitness_1"}, {"key": "sk_fitness_1"}, {}):
+            refused = await client.get(URL, params=asked | given)
+            assert (refused.status, refused.headers["Cache-Control"]) == (403, "no-store")
+            assert "c-1" not in await refused.text()
+        by_page = await client.get(URL, params=asked, headers={"X-Orderwake-Key": "pk_fitness_1"})
+        (fault,) = (await by_page.json())["errors"]
+        assert (by_page.status, fault["reason"], fault["path"]) == (403, "secret_key_needed", "customer")
+        assert "ORDERWAKE_RECOMMENDATION_SECRET_KEYS" in fault["detail"]
+        by_server = await client.get(URL, params=asked, headers=SECRET | {"Origin": PAGE})
+        assert by_server.status == 200
+        assert by_server.headers["Cache-Control"] == "private, no-store"
+        assert "ETag" not in by_server.headers
+        assert "Access-Control-Allow-Origin" not in by_server.headers
+
+
+async def test_a_customer_is_not_shown_what_they_have(settings: Settings) -> None:
+    async with serving(guarded(settings)) as client:
+        told = await (await owned(client)).json()
+        assert [one["product"] for one in told["products"]] == ["chalk"]
+        assert told["left_out"] == {"mat": "owned", "kettlebell": "owned"}
+        beside = await (await owned(client, product="kettlebell")).json()
+        assert [one["product"] for one in beside["products"]] == ["chalk"]
+        assert beside["left_out"] == {"mat": "owned", "kettlebell": "in_basket"}
+        stranger = await (await owned(client, customer="c-2")).json()
+        assert [one["product"] for one in stranger["products"]] == ["kettlebell", "mat", "chalk"]
+
+
+async def test_a_customer_who_is_erased_is_forgotten_at_once(settings: Settings) -> None:
+    async with serving(guarded(settings)) as client:
+        await take_away(settings, CUSTOMER_PRODUCTS.name, "c-1")
+
+        async def forgotten() -> bool:
+            told = await (await owned(client)).json()
+            return "owned" not in told["left_out"].values()
+
+        await eventually(forgotten, 20, "a customer to be forgotten")
+
+
+async def test_it_waits_for_what_customers_have_before_it_answers(settings: Settings) -> None:
+    many = [known(f"c-{number}", has("mat")) for number in range(2, 400)]
+    await publish(settings, CUSTOMER_PRODUCTS.name, *many)
+    async with serving(guarded(settings)) as client:
+        told = await (await client.get("/v1/status")).json()
+        assert told["customers"] == 399
+
+
+async def test_a_customers_reorder_point_is_told(settings: Settings) -> None:
+    due = {"last_at": NOW, "times": 2, "reorder_at": "2026-03-20T00:00:00Z"}
+    news = known("c-1", has().model_copy(update={"products": {"chalk": Has.model_validate(due)}}))
+    await publish(settings, CUSTOMER_PRODUCTS.name, news)
+    async with serving(guarded(settings)) as client:
+        (chalk,) = (await (await owned(client, strategy="replenish")).json())["products"]
+        assert (chalk["product"], chalk["relation"]) == ("chalk", "replenishment")
+        assert chalk["reorder_at"] == "2026-03-20T00:00:00+00:00"
+
+
+async def test_a_bundles_price_is_told(settings: Settings) -> None:
+    async with serving(settings) as client:
+        told = await ask(client, strategy="bundle", k="1")
+        assert told["bundle"] == {"products": ["kettlebell", "mat"], "price": "59.90", "currency": "USD"}
+
+
+async def test_pages_are_not_told_of_margins(settings: Settings) -> None:
+    await publish(settings, CATALOG.name, listed(product("mat", price="20", margin="0.10")))
+    async with serving(guarded(settings)) as client:
+        by_page = await ask(client, key="pk_fitness_1", explain="true")
+        assert by_page["left_out"]["mat"] == "held_back"
+        by_server = await client.get(URL, params=ABOUT | {"explain": "true"}, headers=SECRET)
+        assert (await by_server.json())["left_out"]["mat"] == "low_margin"
+        probed = await client.get(URL, params=ABOUT | {"min_margin": "0.2", "key": "pk_fitness_1"})
+        assert [fault["path"] for fault in (await probed.json())["errors"]] == ["min_margin"]
+
+
+async def test_a_ban_acts_without_a_new_start(settings: Settings, tmp_path: Path) -> None:
+    path = tmp_path / "relations.yaml"
+    path.write_text("version: 1\n")
+    async with serving(settings.model_copy(update={"relations_file": path})) as client:
+        assert await names(client) == ["mat", "chalk"]
+        path.write_text(f"version: 2\nshops: {{{SHOP}: {{bans: [{{product: mat, beside: kettlebell}}]}}}}\n")
+        await becomes(client, lambda found: found == ["chalk"])
+        assert (await ask(client, explain="true"))["left_out"]["mat"] == "banned"
+        assert (await (await client.get("/v1/status")).json())["relations_version"] == 2
+
+
+async def test_a_file_of_relations_that_cannot_be_used_stops_the_start(
+    settings: Settings, tmp_path: Path
+) -> None:
+    path = tmp_path / "relations.yaml"
+    path.write_text("version: none\n")
+    with pytest.raises(RelationsError, match=r"relations\.yaml:1: version"):
+        async with built(settings.model_copy(update={"relations_file": path})):
+            pass
 
 
 async def test_only_pages_of_the_named_origins_may_ask(settings: Settings) -> None:
