@@ -96,4 +96,5 @@ def _table(counts: Affinities, product: str, found: Iterable[Neighbourhood]) -> 
 def _reliability(one: Neighbourhood) -> Text:
     if one.score is None or one.reliable:
         return Text("")
-    return Text("under 100", style="yellow")
+    counted = "customers" if one.relation in ("sequence", "upgrade") else "baskets"
+    return Text(f"under 100 {counted}", style="yellow")
