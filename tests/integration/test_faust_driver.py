@@ -74,11 +74,13 @@ async def test_no_commit_runs_ahead_of_the_changelog_or_of_an_output(
     deliver = BatchProducer._deliver  # noqa: SLF001  the one place that all records pass
     topic = {"changelog": names.changelog, "deltas": names.deltas}[held]
 
-    async def slow(self: BatchProducer, to: str, partition: int, records: Sequence[Output]) -> int:
+    async def slow(
+        self: BatchProducer, to: str, partition: int, records: Sequence[Output], limit: int
+    ) -> int:
         if to == topic:
             reached.set()
             await let_go.wait()
-        return await deliver(self, to, partition, records)
+        return await deliver(self, to, partition, records, limit)
 
     monkeypatch.setattr(BatchProducer, "_deliver", slow)
     await produce(kafka.bootstrap, names.source.name, some_records(200))

@@ -5,7 +5,7 @@ several times what counting costs.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import TypedDict
+from typing import Any, TypedDict, cast
 
 BUCKET_DAYS = 28
 
@@ -54,16 +54,16 @@ def at(counted: Counted, product: str, bucket: int) -> Tally:
     return tally
 
 
-def add(tally: Tally, more: Mapping[str, object]) -> None:
+def add(tally: Tally, more: Mapping[str, Any]) -> None:
     """Add `more`, a tally that may leave out what is zero, to `tally` in place. What comes to zero goes."""
-    into: dict[str, object] = tally  # type: ignore[assignment]  fields are reached by name here
+    into = cast("dict[str, Any]", tally)
     for name, value in more.items():
         if isinstance(value, int):
-            into[name] = into[name] + value  # type: ignore[operator]  a number's field holds a number
+            into[name] += value
         elif name == "follows":
-            _add_follows(tally["follows"], value)  # type: ignore[arg-type]  as above
+            _add_follows(into[name], value)
         else:
-            _add(into[name], value)  # type: ignore[arg-type]  as above
+            _add(into[name], value)
 
 
 def _add_follows(into: dict[str, Numbers], more: Mapping[str, Mapping[str, int]]) -> None:
