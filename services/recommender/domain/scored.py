@@ -26,7 +26,7 @@ from services.recommender.domain.votes import EMPTY, Row, Scores, Votes, best_fi
 from services.recommender.domain.wish import Neighbour, Owned, Pick
 from shared.events.affinity import Relation
 
-OWNED_READ = 300
+OWNED_READ = 100
 """So many of a customer's latest products are looked at."""
 _VOICES = 5
 _DAY = 86_400.0
@@ -83,10 +83,8 @@ def following(shelf: Shelf, owned: Mapping[str, Owned]) -> Iterator[Coming]:
 
 def _freshness(owned: Sequence[Owned]) -> list[float]:
     """By how much each counts beside the latest."""
-    return [
-        2.0 ** ((one.last_at - owned[0].last_at).total_seconds() / _DAY / RELEVANCE.owned_half_life)
-        for one in owned
-    ]
+    days = ((owned[0].last_at - one.last_at).total_seconds() / _DAY for one in owned)
+    return [2.0 ** (-ago / RELEVANCE.owned_half_life) for ago in days]
 
 
 def _after(shelf: Shelf, asked: Sequence[str], fresh: Sequence[float]) -> tuple[list[Row], list[float]]:

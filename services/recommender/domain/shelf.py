@@ -187,7 +187,7 @@ class Shelf:
 
     def share(self, product: str) -> float:
         """A product's share of what is bought of late; zero if it is not among the most popular."""
-        return dict(self.popular()).get(product, 0.0)
+        return next((share for other, share in self.popular() if other == product), 0.0)
 
     def near(self, product: str) -> Around:
         """What `complements` says of a product; nothing if it says nothing."""

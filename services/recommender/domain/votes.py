@@ -1,10 +1,11 @@
 """Rows of weights added up: which products many others speak for, and which of these speak loudest for each.
 
 Products are slots, small integers that a shop gives them; a row is a pair of arrays. A customer's hundred products with
-two hundred weights each are added up in a fraction of a millisecond.
+two hundred weights each are added up in a fraction of a millisecond. Zeros are set aside before anything is selected:
+numpy's selection takes a millisecond for a few thousand equal values.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple, Self
 
 import numpy as np
@@ -43,10 +44,12 @@ class Votes:
 
     def __init__(self, rows: Sequence[Row], factors: Sequence[float]) -> None:
         """Scale each row by its factor."""
-        self._slots = np.concatenate([row.slots for row in rows]) if rows else EMPTY.slots
-        scaled = [row.weights * np.float32(factor) for row, factor in zip(rows, factors, strict=True)]
-        self._weights = np.concatenate(scaled) if rows else EMPTY.weights
-        self._voters = np.repeat(np.arange(len(rows)), [len(row.slots) for row in rows])
+        rows = rows or (EMPTY,)
+        lengths = [len(row.slots) for row in rows]
+        self._slots = np.concatenate([row.slots for row in rows])
+        self._voters = np.repeat(np.arange(len(rows)), lengths)
+        scale = np.array(factors or (1.0,), np.float32)[self._voters]
+        self._weights = np.concatenate([row.weights for row in rows]) * scale
 
     def __len__(self) -> int:
         return len(self._slots)
@@ -65,21 +68,24 @@ class Votes:
 
 def best_first(scores: Scores) -> Iterator[int]:
     """Yield slots with a score above zero, best first, of equals the lower one; sorts only as far as it is asked."""
-    among = min(_FIRST, len(scores))
-    if among:
-        edge = np.partition(scores, len(scores) - among)[len(scores) - among]
-        head = np.flatnonzero((scores >= edge) & (scores > 0))
-        yield from _sorted(scores, head)
-        if edge > 0:
-            yield from _sorted(scores, np.flatnonzero((scores < edge) & (scores > 0)))
+    slots = np.flatnonzero(scores > 0)
+    values = scores[slots]
+    if len(slots) > _FIRST:
+        head = values >= np.partition(values, len(values) - _FIRST)[len(values) - _FIRST]
+        yield from _sorted(slots[head], values[head])
+        slots, values = slots[~head], values[~head]
+    yield from _sorted(slots, values)
 
 
-def _sorted(scores: Scores, slots: NDArray[np.intp]) -> Iterable[int]:
-    return (int(slot) for slot in slots[np.argsort(-scores[slots], kind="stable")])
+def _sorted(slots: NDArray[np.intp], values: Scores) -> list[int]:
+    found: list[int] = slots[np.argsort(-values, kind="stable")].tolist()
+    return found
 
 
 def by_its_top(part: Scores) -> Scores:
     """Divide a part by the mean of its largest values, so that parts can be added; a part without any is zero."""
-    among = min(_TOP_OF_A_PART, len(part))
-    top = np.partition(part, len(part) - among)[len(part) - among :].mean() if among else 0.0
+    values = part[part > 0]
+    if len(values) > _TOP_OF_A_PART:
+        values = np.partition(values, len(values) - _TOP_OF_A_PART)[-_TOP_OF_A_PART:]
+    top = values.sum() / min(_TOP_OF_A_PART, max(len(part), 1))
     return part / top if top > 0 else np.zeros(len(part))
