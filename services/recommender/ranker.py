@@ -40,6 +40,7 @@ from shared.kafka.records import Record
 from shared.settings import Settings
 from shared.topics import CATALOG, COMPLEMENTS, PAIR_COUNTS
 
+_TAKEN_AT_ONCE = 10
 _SLICE = 20
 _SOLVES = 5
 _REFRESH_SECONDS = 10.0
@@ -70,7 +71,9 @@ class Ranker:
         self._owned = owned
         self._busy = busy
         self._relations = RelationsFile(settings.relations_file)
-        self.follower = Follower(settings, (PAIR_COUNTS, CATALOG, COMPLEMENTS), self.take)
+        self.follower = Follower(
+            settings, (PAIR_COUNTS, CATALOG, COMPLEMENTS), self.take, at_once=_TAKEN_AT_ONCE
+        )
         self.shops: dict[str, Market] = {}
         self.ranked = 0
         self._partition: dict[bytes, int] = {}
