@@ -68,13 +68,13 @@ class Customers:
                 outputs.append(Output(CUSTOMER_PRODUCTS.name, key, None))
                 continue
             shop, customer = split_key(key)
+            record = baskets.load(raw)
             products = {
                 product: self._has(shop, product, minutes)
-                for product, minutes in baskets.purchases(baskets.load(raw)).items()
+                for product, minutes in baskets.purchases(record).items()
             }
-            outputs.append(
-                Output(CUSTOMER_PRODUCTS.name, *wire.customer_products(shop, customer, products, now))
-            )
+            said = wire.customer_products(shop, customer, products, baskets.given_back(record), now)
+            outputs.append(Output(CUSTOMER_PRODUCTS.name, *said))
         return outputs
 
     def _has(self, shop: str, product: str, minutes: Sequence[int]) -> dict[str, object]:

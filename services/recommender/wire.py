@@ -3,7 +3,7 @@
 Building them as models would cost several times what counting them does; a test reads each kind back as its model.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import orjson
 
@@ -85,11 +85,13 @@ def history(shop: str, customer: str, data: Mapping[str, object], identity: str,
     return _record(shop, customer, head, data)
 
 
-def customer_products(shop: str, customer: str, products: Mapping[str, object], occurred_at: str) -> Keyed:
-    """Key and value of the `customer-products` record with what a customer has."""
-    identity = event_id(_HAS, shop, customer, orjson.dumps(products))
+def customer_products(
+    shop: str, customer: str, products: Mapping[str, object], returned: Sequence[str], occurred_at: str
+) -> Keyed:
+    """Key and value of the `customer-products` record with what a customer has, and what they sent back."""
+    identity = event_id(_HAS, shop, customer, orjson.dumps([products, returned]))
     head = {"id": identity, "type": _HAS, "time": occurred_at, "customerid": customer}
-    return _record(shop, customer, head, {"products": products})
+    return _record(shop, customer, head, {"products": products, "returned": returned})
 
 
 def _record(shop: str, subject: str, head: Mapping[str, str], data: Mapping[str, object]) -> Keyed:

@@ -281,6 +281,14 @@ def purchases(record: CustomerRecord) -> dict[str, list[int]]:
     return found
 
 
+def given_back(record: CustomerRecord) -> list[str]:
+    """Products, sorted, of orders that teach of which the customer has none left: what was not taken back is kept."""
+    had = {
+        product for order in record["orders"].values() if order["teaches"] for product in order["products"]
+    }
+    return sorted(had - purchases(record).keys())
+
+
 def kept_of(order: Bought, returns: Mapping[str, CameBack]) -> list[str]:
     """Products of an order of which at least one unit was not taken back."""
     if not returns:

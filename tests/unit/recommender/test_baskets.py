@@ -14,6 +14,7 @@ from services.recommender.domain.baskets import (
     Outcome,
     came_back,
     dump,
+    given_back,
     load,
     minute_of,
     purchases,
@@ -183,6 +184,9 @@ def test_a_customer_has_what_was_bought_and_not_sent_back() -> None:
         take(record, fact)
     day = minute_of(FIRST_DAY)
     assert purchases(record) == {"b": [day, day + 5 * 1440]}
+    assert given_back(record) == ["a"]
+    take(record, bought("ann", "q", "a", day=9))
+    assert given_back(record) == []
 
 
 def test_buckets_are_28_days_from_1970() -> None:

@@ -156,7 +156,8 @@ def test_a_row_keeps_the_heaviest_neighbours_and_fades_what_is_old() -> None:
 
 def test_what_a_customer_has_reads_back_as_its_event() -> None:
     products = {"mat": {"last_at": WHEN, "times": 2}}
-    key, value = wire.customer_products("grocer", "ann", products, WHEN)
+    key, value = wire.customer_products("grocer", "ann", products, ["bell"], WHEN)
     event = decode(value, (CustomerProductsUpdated,))
     assert isinstance(event, CustomerProductsUpdated)
     assert (key, event.customerid, event.data.products["mat"].times) == (b"grocer|ann", "ann", 2)
+    assert event.data.returned == ("bell",)
