@@ -67,8 +67,9 @@ async def _workers(settings: Settings, clock: Clock) -> AsyncIterator[Running]:
             await run(app, draining)
         finally:
             beside.cancel()
-            await asyncio.wait([beside])
-        beside.result()
+            ended = await asyncio.gather(beside, return_exceptions=True)
+        if isinstance(ended[0], Exception):
+            raise ended[0]
 
     async def status(_: web.Request) -> web.Response:
         return web.json_response(_status(progress, lag, publishers, ranker))

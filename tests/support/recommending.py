@@ -8,29 +8,36 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from services.recommender.domain.tally import add, empty
 from services.recommender.recount import Counts, counts_in
-from shared.events import OrderRecorded
 from shared.ids import partition_key
 from shared.kafka.producer import make_producer
 from shared.settings import Settings
-from shared.topics import ORDERS, RECOMMENDER_APP, RETURNS
-from tests.support.affinity import Fact
+from shared.topics import CUSTOMERS, RECOMMENDER_APP
+from tests.support.affinity import SHOP, TOPIC_OF, News
 
 PAIRS_CHANGELOG = f"{RECOMMENDER_APP}-pairs-changelog"
 
 
-async def write(settings: Settings, facts: Iterable[Fact]) -> None:
+async def write(settings: Settings, facts: Iterable[News]) -> None:
     """Put facts on their topics and wait until the broker has them."""
+    await _send(
+        settings,
+        (
+            (TOPIC_OF[type(fact)], partition_key(fact.shopid, fact.customerid or ""), fact.encode())
+            for fact in facts
+        ),
+    )
+
+
+async def erase(settings: Settings, customers: Iterable[str]) -> None:
+    """Put customers' tombstones on their topic."""
+    await _send(settings, ((CUSTOMERS.name, partition_key(SHOP, customer), None) for customer in customers))
+
+
+async def _send(settings: Settings, records: Iterable[tuple[str, bytes, bytes | None]]) -> None:
     producer = make_producer(settings.kafka_bootstrap_servers)
     await producer.start()
     try:
-        waiting = [
-            await producer.send(
-                ORDERS.name if isinstance(fact, OrderRecorded) else RETURNS.name,
-                fact.encode(),
-                key=partition_key(fact.shopid, fact.customerid or ""),
-            )
-            for fact in facts
-        ]
+        waiting = [await producer.send(topic, value, key=key) for topic, key, value in records]
         await asyncio.gather(*waiting)
     finally:
         await producer.stop()
