@@ -10,6 +10,7 @@ import click
 import orjson
 from rich.console import Console
 
+from services.recommender.commands_recount import recount_command
 from services.recommender.domain.lookup import Affinities, Measure, matrix, side_by_side
 from services.recommender.heatmap import svg
 from services.recommender.telling import as_data, tell
@@ -79,6 +80,9 @@ _WAIT = click.option(
 @click.group()
 def affinity() -> None:
     """See what is bought with what, and how much is known of it."""
+
+
+affinity.add_command(recount_command)
 
 
 @affinity.command()

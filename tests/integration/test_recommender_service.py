@@ -11,6 +11,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
 from services.recommender.app import build
+from services.recommender.commands_recount import compare
 from services.recommender.recount import recount
 from shared.clock import SystemClock
 from shared.embedded import EmbeddedKafka
@@ -19,11 +20,11 @@ from shared.ids import partition_key
 from shared.kafka.producer import make_producer
 from shared.service import Running
 from shared.settings import Settings
-from shared.topics import BASKET_DELTAS, CATALOG, COMPLEMENTS, PAIR_COUNTS
+from shared.topics import BASKET_DELTAS, CATALOG, COMPLEMENTS, CUSTOMER_PRODUCTS, PAIR_COUNTS
 from tests.support import eventually
-from tests.support.affinity import FIRST_DAY, SHOP, Fact, bought, sent_back
+from tests.support.affinity import FIRST_DAY, SHOP, Fact, bought, known_as, sent_back
 from tests.support.broker import fresh_topics
-from tests.support.recommending import latest, over_all_buckets, table_counts, write, written
+from tests.support.recommending import erase, latest, over_all_buckets, table_counts, write, written
 
 
 def shop_history() -> list[Fact]:
@@ -147,6 +148,47 @@ async def test_it_is_ready_once_it_has_caught_up_and_says_how_far_it_is(settings
         assert said["orders"] == len(facts)
         assert set(said["lag"].values()) == {0}
         assert await table_counts(settings) == recount(facts)
+
+
+async def test_a_recount_says_whether_the_tables_are_right(settings: Settings) -> None:
+    facts = [*shop_history(), known_as("c119", "c60")]
+    await write(settings, facts)
+    assert (await compare(settings)).different
+    async with recommender(settings):
+
+        async def counted() -> bool:
+            return (await compare(settings)).different == ()
+
+        await eventually(counted, 40, "the tables to equal a recount")
+        await erase(settings, ["c119"])
+        await eventually(counted, 40, "the tables to equal a recount without who was erased")
+    compared = await compare(settings)
+    assert (compared.records, compared.different) == (len(facts), ())
+    assert compared.counts == len(recount(facts, erased={(SHOP, "c119")}))
+
+
+async def test_what_customers_have_is_published_and_forgotten_with_them(settings: Settings) -> None:
+    await write(settings, [bought("ann", "o", "ab"), bought("bob", "p", "c"), sent_back("ann", "o", "a")])
+
+    async def has() -> dict[str, list[str] | None]:
+        found = await latest(settings, CUSTOMER_PRODUCTS.name)
+        return {
+            key.decode(): sorted(decode(value, CUSTOMER_PRODUCTS.types).data.products) if value else None
+            for key, value in found.items()
+        }
+
+    async with recommender(settings):
+
+        async def published() -> bool:
+            return await has() == {f"{SHOP}|ann": ["b"], f"{SHOP}|bob": ["c"]}
+
+        await eventually(published, 40, "what both have")
+        await erase(settings, ["ann"])
+
+        async def forgotten() -> bool:
+            return await has() == {f"{SHOP}|ann": None, f"{SHOP}|bob": ["c"]}
+
+        await eventually(forgotten, 40, "what ann has to be forgotten")
 
 
 async def test_what_a_dead_worker_did_not_publish_its_successor_does(
