@@ -6,6 +6,8 @@ from decimal import Decimal
 from sys import intern
 from typing import NamedTuple
 
+import numpy as np
+
 from services.recommender.domain.names import stem
 from services.recommender.domain.popularity import Popularity
 from services.recommender.domain.ranking import RELIABLE_SUPPORT, SHRINKAGE
@@ -128,13 +130,15 @@ class Shelf:
             self.counted.pop(product, None)
             return
         until = (said.bucket + 1) * BUCKET_DAYS
+        followers = self._row({other: number for other, (number, _) in said.follows.items()})
+        faded = np.fromiter((faded for _, faded in said.follows.values()), np.float32, len(said.follows))
         self.until = max(self.until, until)
         self.counted[intern(product)] = Counted(
             orders=max(said.orders, 0),
             buyers=max(said.buyers, 0),
             pairs=self._row(said.pairs),
-            followers=self._row({other: number for other, (number, _) in said.follows.items()}),
-            follows=self._row({other: faded for other, (_, faded) in said.follows.items()}),
+            followers=followers,
+            follows=Row(followers.slots, faded),
             exposure=said.exposure,
             until=until,
             timing={intern(other): _gap_of(timing) for other, timing in said.timing.items()},

@@ -19,7 +19,7 @@ _TOP_OF_A_PART = 20
 class Row(NamedTuple):
     """Weights by slot, of the same length."""
 
-    slots: NDArray[np.intp]
+    slots: NDArray[np.int32]
     weights: NDArray[np.float32]
 
     def at(self, slot: int) -> float:
@@ -31,7 +31,7 @@ class Row(NamedTuple):
     def of(cls, weights: Mapping[int, float]) -> Self:
         """Make a row of weights by slot."""
         return cls(
-            np.fromiter(weights.keys(), np.intp, len(weights)),
+            np.fromiter(weights.keys(), np.int32, len(weights)),
             np.fromiter(weights.values(), np.float32, len(weights)),
         )
 
