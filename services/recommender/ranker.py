@@ -4,9 +4,9 @@ It is a role apart from the stream workers: it reads topics only, so it may run 
 (ORDERWAKE_RECOMMENDER_ROLE=ranker). Beside a worker it ranks the products of that worker's partitions, so that each
 product has one ranker.
 
-Two queues, oldest change first. Products whose counts changed are ranked at once; that takes a fraction of a
-millisecond each. Solving who speaks for a product takes longer, and one product's counts are in the weights of
-hundreds; so solves take what time is left, and a product whose weights have moved by then is ranked once more.
+Oldest change first. Products whose own counts changed are ranked at once; that takes a millisecond each. One product's
+counts are in the weights of hundreds, too, and to solve anew who speaks for each takes longer; so that takes a part of the
+time that is left, and whose weights have moved by then is ranked once more.
 """
 
 import asyncio
@@ -42,10 +42,11 @@ from shared.topics import CATALOG, COMPLEMENTS, PAIR_COUNTS
 
 _TAKEN_AT_ONCE = 10
 _SLICE = 20
-_SOLVES = 5
+_SOLVES = 4
 _REFRESH_SECONDS = 10.0
 _GROWTH = 1.5
-_REST = 9
+_REST = 2
+_REST_WHILE_BUSY = 9
 
 Publish = Callable[[Iterable[Output]], Awaitable[object]]
 
@@ -81,6 +82,7 @@ class Ranker:
         self._ranked_at: dict[bytes, int] = {}
         self._waiting: dict[bytes, None] = {}
         self._unsolved: dict[bytes, None] = {}
+        self._moved: dict[bytes, None] = {}
         self._changed = asyncio.Event()
         self._had: frozenset[int] = frozenset()
         self._refreshed = float("-inf")
@@ -94,14 +96,15 @@ class Ranker:
         """Say how far the ranking is.
 
         `products` and `pairs` are what is known, of all workers; `ranked` says how often it ranked a product since it
-        started; `unranked` products wait for that and `unsolved` for their weights; `relations` is the version in force.
+        started; `unranked` products wait for that, `unsolved` for their weights or to be ranked by them; `relations` is
+        the version in force.
         """
         rows = [row for market in self.shops.values() for row in market.rows.values()]
         return {
             "products": len(rows),
             "pairs": sum(len(row.pairs) for row in rows),
             "unranked": self.waiting,
-            "unsolved": len(self._unsolved),
+            "unsolved": len(self._unsolved.keys() | self._moved),
             "ranked": self.ranked,
             "relations": self._relations.version,
         }
@@ -120,13 +123,17 @@ class Ranker:
         elif isinstance(event, PairCountsUpdated):
             touched = self._market(event.shopid).put(event.data)
             self._partition[key] = record.partition
-            self._mark(event.shopid, (event.data.product_id, *touched), solve=True)
+            self._mark(key)
+            if self._had:
+                self._unsolved[key] = None
+                self._unsolved.update((partition_key(event.shopid, other), None) for other in touched)
         elif isinstance(event, ProductRecorded):
             moved = self._market(event.shopid).put_listing(event.data.product_id, _listed(event.data))
             if key not in self._partition:
                 self._partition[key] = record.partition
                 moved |= {event.data.product_id}
-            self._mark(event.shopid, moved, solve=False)
+            for product in moved:
+                self._mark(partition_key(event.shopid, product))
 
     def _take_published(self, key: bytes, shop: str, data: Complements, value: bytes) -> None:
         if data.version > self._published.get(key, (0, b""))[0]:
@@ -136,13 +143,10 @@ class Ranker:
     def _market(self, shop: str) -> Market:
         return self.shops.setdefault(shop, Market(self._top))
 
-    def _mark(self, shop: str, products: Iterable[str], *, solve: bool) -> None:
-        for key in [partition_key(shop, product) for product in products]:
-            if self._partition.get(key) in self._had:
-                self._waiting[key] = None
-            if solve and self._had:
-                self._unsolved[key] = None
-        self._changed.set()
+    def _mark(self, key: bytes) -> None:
+        if self._partition.get(key) in self._had:
+            self._waiting[key] = None
+            self._changed.set()
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Rank what changed, oldest change first, until `stopping` is set.
@@ -156,8 +160,8 @@ class Ranker:
             if self.follower.caught_up:
                 self._look_around()
                 await self._rank_waiting(stopping)
-                await self._solve_some(stopping)
-            if not (self._unsolved and self.follower.caught_up):
+                await self._look_again(stopping)
+            if not ((self._unsolved or self._moved) and self.follower.caught_up):
                 await pause_until(self._changed, stopping, self._seconds)
 
     def _look_around(self) -> None:
@@ -177,7 +181,9 @@ class Ranker:
 
     def _own(self, owned: frozenset[int]) -> None:
         gained, self._had = owned - self._had, owned
-        self._waiting = {key: None for key in self._waiting if self._partition[key] in owned}
+        for queue in (self._waiting, self._moved):
+            for key in [key for key in queue if self._partition[key] not in owned]:
+                del queue[key]
         self._waiting.update((key, None) for key, partition in self._partition.items() if partition in gained)
         for key in self._partition if owned else ():
             shop, product = split_key(key)
@@ -190,30 +196,30 @@ class Ranker:
         for _ in range(0, len(self._waiting), _SLICE):
             if stopping.is_set():
                 return
-            started = self._clock.monotonic()
-            keys = _first(self._waiting, _SLICE)
-            updates = [update for key in keys if (update := self._rank(key))]
-            took = self._clock.monotonic() - started
-            await self._publish([Output(COMPLEMENTS.name, key, value) for key, _, value in updates])
-            self._published.update((key, (version, value)) for key, version, value in updates)
-            metrics.COMPLEMENTS_PUBLISHED.inc(len(updates))
-            self.ranked += len(keys)
-            await pause(stopping, _REST * took if self._busy() else 0)
+            took = await self._rank_some(_first(self._waiting, _SLICE))
+            await pause(stopping, _REST_WHILE_BUSY * took if self._busy() else 0)
 
-    async def _solve_some(self, stopping: asyncio.Event) -> None:
-        """Solve a few, and rest as long, so that what else runs in this process does not wait for long."""
-        keys = _first(self._unsolved, _SOLVES)
-        if not keys:
-            return
+    async def _rank_some(self, keys: list[bytes]) -> float:
+        """Rank, and publish what is new; returns the seconds that ranking took."""
         started = self._clock.monotonic()
-        for key in keys:
-            shop, product = split_key(key)
-            for other in self._market(shop).solve(product):
-                speaker = partition_key(shop, other)
-                if self._partition.get(speaker) in self._had:
-                    self._waiting[speaker] = None
+        updates = [update for key in keys if (update := self._rank(key))]
         took = self._clock.monotonic() - started
-        await pause(stopping, (_REST if self._busy() else 1) * took)
+        await self._publish([Output(COMPLEMENTS.name, key, value) for key, _, value in updates])
+        self._published.update((key, (version, value)) for key, version, value in updates)
+        metrics.COMPLEMENTS_PUBLISHED.inc(len(updates))
+        self.ranked += len(keys)
+        return took
+
+    async def _look_again(self, stopping: asyncio.Event) -> None:
+        """Solve a few, rank a few whose weights have moved, and rest for longer: what else runs here has other work."""
+        started = self._clock.monotonic()
+        for key in _first(self._unsolved, _SOLVES):
+            shop, product = split_key(key)
+            moved = {partition_key(shop, other) for other in self._market(shop).solve(product)} | {key}
+            self._moved.update((one, None) for one in moved if self._partition.get(one) in self._had)
+        took = self._clock.monotonic() - started
+        took += await self._rank_some(_first(self._moved, _SLICE))
+        await pause(stopping, (_REST_WHILE_BUSY if self._busy() else _REST) * took)
 
     def _rank(self, key: bytes) -> tuple[bytes, int, bytes] | None:
         """Return key, version and value of a record to publish; None if it would say nothing new."""
