@@ -66,6 +66,7 @@ from shared.events.orders import (
 )
 
 __all__ = [
+    "MAX_RECORD_BYTES",
     "BasketDelta",
     "BasketDeltaEmitted",
     "Candidate",
@@ -99,7 +100,6 @@ __all__ = [
     "KeptOrder",
     "KeptReturn",
     "Line",
-    "MAX_RECORD_BYTES",
     "Message",
     "MessageRequested",
     "Offer",
