@@ -30,11 +30,11 @@ class Service:
         self, name: str, environment: Mapping[str, str], log: Path, cores: set[int] | None = None
     ) -> None:
         self.name = name
-        self._port = free_port()
+        self.port = free_port()
         self._environment = {
             **os.environ,
             "ORDERWAKE_LOG_LEVEL": "warning",
-            "ORDERWAKE_HTTP_PORT": str(self._port),
+            "ORDERWAKE_HTTP_PORT": str(self.port),
             **environment,
         }
         self._log = log
@@ -45,7 +45,7 @@ class Service:
     @property
     def base(self) -> str:
         """Where it serves."""
-        return f"http://127.0.0.1:{self._port}"
+        return f"http://127.0.0.1:{self.port}"
 
     @property
     def process(self) -> psutil.Process:
