@@ -11,6 +11,7 @@ time that is left, and whose weights have moved by then is ranked once more.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
+from datetime import UTC, datetime
 from itertools import islice
 
 from threadpoolctl import threadpool_limits
@@ -47,6 +48,8 @@ _REFRESH_SECONDS = 10.0
 _GROWTH = 1.5
 _REST = 2
 _REST_WHILE_BUSY = 9
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 Publish = Callable[[Iterable[Output]], Awaitable[object]]
 
@@ -85,6 +88,7 @@ class Ranker:
         self._moved: dict[bytes, None] = {}
         self._changed = asyncio.Event()
         self._had: frozenset[int] = frozenset()
+        self._day = 0
         self._refreshed = float("-inf")
 
     @property
@@ -172,12 +176,20 @@ class Ranker:
         if self._clock.monotonic() - self._refreshed < _REFRESH_SECONDS:
             return
         self._refreshed = self._clock.monotonic()
+        self._turn_day()
         changed = self._relations.refresh()
         lines = {shop: market.counts.lines for shop, market in self.shops.items()}
         for key, ranked_at in self._ranked_at.items():
             shop, _ = split_key(key)
             if self._partition[key] in owned and (lines[shop] > _GROWTH * ranked_at or shop in changed):
                 self._waiting[key] = None
+
+    def _turn_day(self) -> None:
+        """On another day other things sell of late: rank all again, in time."""
+        today = (self._clock.business() - _EPOCH).days
+        if self._day and today != self._day:
+            self._moved.update((key, None) for key, place in self._partition.items() if place in self._had)
+        self._day = today
 
     def _own(self, owned: frozenset[int]) -> None:
         gained, self._had = owned - self._had, owned
@@ -226,7 +238,7 @@ class Ranker:
         shop, product = split_key(key)
         market = self._market(shop)
         version, value = self._published.get(key, (0, b""))
-        said = market.complements(product, version + 1, self._relations.of(shop))
+        said = market.complements(product, version + 1, self._relations.of(shop), self._day)
         self._ranked_at[key] = market.counts.lines
         former = decode(value, COMPLEMENTS.types) if value else None
         if not materially_different(said, former.data if isinstance(former, ComplementsUpdated) else None):

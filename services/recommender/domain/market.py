@@ -63,27 +63,27 @@ class Market:
         moved = self._weights.solve(product, self._model.baskets(product))
         return frozenset(moved) | frozenset(self._later.solve(product, self._model.owners(product)))
 
-    def complements(self, product: str, version: int, rules: Rules) -> Complements:
-        """Say what goes with `product`, the shop's own rules applied."""
+    def complements(self, product: str, version: int, rules: Rules, day: int) -> Complements:
+        """Say what goes with `product`, the shop's own rules applied, as things sell on `day` (since 1970-01-01)."""
         row = self.rows.get(product)
         for speaking in (self._weights, self._later):
             speaking.settle(product)
         return Complements(
             product_id=product,
             version=version,
-            candidates=self._candidates(product, rules),
+            candidates=self._candidates(product, rules, day),
             upgrades=self._upgrades(product, rules),
-            weights=rounded(self._weights.heaviest(product, WEIGHTS_KEPT)),
+            weights=rounded(self._weights.heaviest(product, WEIGHTS_KEPT, self._model.beyond(product))),
             later=rounded(self._later.heaviest(product, WEIGHTS_KEPT)),
             repurchase=row.repurchase if row else None,
         )
 
-    def _candidates(self, product: str, rules: Rules) -> tuple[Candidate, ...]:
+    def _candidates(self, product: str, rules: Rules, day: int) -> tuple[Candidate, ...]:
         ranked = complements(
             self.counts,
             product,
             self._top,
-            self._model.together,
+            lambda one: self._model.together(one, day),
             lambda other: rules.bans(other, product),
         )
         first = rules.beside(product, self.counts.listing(product).category)

@@ -53,6 +53,14 @@ class Matrix:
         """The diagonal."""
         return np.asarray(self._diagonal[slots])
 
+    def counting(self, slot: int, others: Slots) -> NDArray[np.bool_]:
+        """Which of others have a slot in their rows."""
+        rows = [self.row(int(other))[0] for other in others]
+        owners = np.repeat(np.arange(len(others)), [len(row) for row in rows])
+        found = np.zeros(len(others), np.bool_)
+        found[owners[np.concatenate([*rows, _EMPTY[0]]) == slot]] = True
+        return found
+
     def _among(self, near: Slots) -> Floats:
         rows = [self._rows.get(int(slot)) for slot in near]
         owners = np.repeat(np.arange(len(near)), [len(row[0]) if row else 0 for row in rows])

@@ -13,6 +13,8 @@ LEAST_WEIGHT = 1e-4
 MOVED = 0.05
 """Weights are worth another look once all their changes together are more than this part of them."""
 
+_NOTHING: Mapping[str, float] = {}
+
 
 class Speaking:
     """One shop's weights. Before a product's column is solved, what was published of it stands in."""
@@ -54,9 +56,9 @@ class Speaking:
         """Begin anew to add up how far the weights of `product` move."""
         self._moved.pop(product, None)
 
-    def heaviest(self, product: str, number: int) -> dict[str, float]:
-        """For which others `product` speaks most, most first."""
-        weights = self._weights.get(product, {})
+    def heaviest(self, product: str, number: int, more: Mapping[str, float] = _NOTHING) -> dict[str, float]:
+        """For which others `product` speaks most, most first; `more` are weights for those by whom it is not heard."""
+        weights = {**more, **self._weights.get(product, _NOTHING)}
         return dict(nlargest(number, weights.items(), key=lambda item: (item[1], item[0])))
 
     def _set(self, product: str, other: str, weight: float) -> None:
