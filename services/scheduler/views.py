@@ -72,14 +72,21 @@ class Views:
         return self._catalogues[shop]
 
     def proposals(self, shop: str, products: Iterable[str]) -> Proposals:
-        """Return what goes with any of `products`: each candidate once, with its best score."""
+        """Return what goes with any of `products`: each candidate once, with its best score.
+
+        In the recommender's order, which puts first what the shop says by hand: the firsts of all lists, then the seconds,
+        and so on, of equals the higher score.
+        """
         found = [known for each in products if (known := self._complements.get((shop, each)))]
         best: dict[str, Candidate] = {}
-        for candidate in (candidate for known in found for candidate in known.candidates):
-            present = best.get(candidate.product_id)
-            if present is None or candidate.score > present.score:
-                best[candidate.product_id] = candidate
-        ranked = sorted(best.values(), key=lambda candidate: (-candidate.score, candidate.product_id))
+        places: dict[str, int] = {}
+        for known in found:
+            for place, candidate in enumerate(known.candidates):
+                name = candidate.product_id
+                places[name] = min(place, places.get(name, place))
+                if name not in best or candidate.score > best[name].score:
+                    best[name] = candidate
+        ranked = sorted(best.values(), key=lambda one: (places[one.product_id], -one.score, one.product_id))
         return Proposals(tuple(ranked), max((known.version for known in found), default=None))
 
     def paused(self) -> list[Paused]:

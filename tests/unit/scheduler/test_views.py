@@ -30,6 +30,19 @@ def test_an_orders_candidates_come_once_each_with_their_best_score() -> None:
     assert found.version == 5
 
 
+def test_one_products_candidates_keep_the_recommenders_order() -> None:
+    views = Views()
+    complements(views, "mat", ("pinned", 0.0), ("strap", 0.2), ("block", 0.4))
+    assert [each.product_id for each in views.proposals(SHOP, ["mat"]).candidates] == [
+        "pinned",
+        "strap",
+        "block",
+    ]
+    complements(views, "bands", ("anchor", 0.1), ("block", 0.3))
+    found = [(each.product_id, each.score) for each in views.proposals(SHOP, ["mat", "bands"]).candidates]
+    assert found == [("anchor", 0.1), ("pinned", 0.0), ("block", 0.4), ("strap", 0.2)]
+
+
 def test_nothing_known_is_no_candidate_and_no_version() -> None:
     assert Views().proposals(SHOP, ["mat"]) == Proposals((), None)
 
