@@ -143,7 +143,7 @@ class Api:
         return trusted
 
     def _shelf(self, question: Question) -> Shelf:
-        if not self._shelves.follower.caught_up:
+        if not self._shelves.ready():
             raise Refused(HTTPStatus.SERVICE_UNAVAILABLE, _READING, retry_after=1)
         shelf = self._shelves.by_shop.get(question.shop)
         if shelf is None:

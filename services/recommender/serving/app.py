@@ -23,6 +23,6 @@ async def build(settings: Settings, clock: Clock) -> AsyncIterator[Running]:
     api = Api(shelves, doors, origins, settings, clock)
     yield Running(
         loops=(shelves.follower.run, shelves.refresh),
-        ready=lambda: {"caught_up": shelves.follower.caught_up},
+        ready=lambda: {"caught_up": shelves.ready()},
         routes=api.routes(),
     )

@@ -5,6 +5,7 @@ import asyncio
 from services.recommender.domain.shelf import Shelf
 from services.recommender.pacing import pause
 from services.recommender.relations import RelationsFile
+from shared import collector
 from shared.events import (
     ComplementsUpdated,
     CustomerProductsUpdated,
@@ -31,6 +32,18 @@ class Shelves:
         self.follower = Follower(settings, topics, self.take, at_once=_AT_ONCE)
         self.relations = RelationsFile(settings.relations_file)
         self.by_shop: dict[str, Shelf] = {}
+        self._settled = False
+
+    def ready(self) -> bool:
+        """Whether all that was there at the start is in memory.
+
+        Before it first says so, what is there is put out of the collector's sight, or a collection would stop answers for
+        some tenths of a second.
+        """
+        if not self._settled and self.follower.caught_up:
+            collector.quieten()
+            self._settled = True
+        return self._settled
 
     def take(self, record: Record, event: Event | None) -> None:
         """Take one record; a tombstone takes away what its key had."""
