@@ -6,10 +6,10 @@ Complete Journey's 155,848 baskets wait on `orders` of a real broker, its produc
 starts with nothing. All times run from its start, the process's own included. *counts*: the group has committed all orders
 and all deltas, which it does after both tables' changelogs are acknowledged; counts of baskets, of customers and of sequences
 come out of the same pass. *first stage*: the part of that until all orders were committed; the second stage runs beside it.
-*rows*: nothing waits to be published and the last `pair-counts` record is with the broker; *everything*: nothing waits to be
-ranked and the last `complements` record is. Then it is killed with SIGKILL and started on its disk, and once more on an empty
-one: seconds until /readyz says that its tables are recovered and it has caught up, the broker's wait for the dead member's
-session included.
+*rows*: the last `pair-counts` and `customer-products` records are with the broker. *everything*: each product was ranked, too.
+From then on products are solved for finer weights in the time that is left; `--weights` waits for all of them. Then it is
+killed with SIGKILL and started on its disk, and once more on an empty one: seconds until /readyz says that its tables are
+recovered and it has caught up, the broker's wait for the dead member's session included.
 """
 
 import argparse
@@ -33,7 +33,7 @@ from shared.settings import Settings
 from shared.topics import (
     BASKET_DELTAS,
     CATALOG,
-    COMPLEMENTS,
+    CUSTOMER_PRODUCTS,
     ORDERS,
     PAIR_COUNTS,
     RECOMMENDER_APP,
@@ -50,7 +50,6 @@ GOALS = {
 }
 LIMIT_SECONDS = 1800.0
 RECOVERY_LIMIT_SECONDS = 300.0
-_SETTLED_SECONDS = 3.0
 
 
 @dataclass
@@ -70,10 +69,13 @@ class Found:
 class Rebuild:
     """One recommender on one broker that holds the year."""
 
-    def __init__(self, broker: Broker, folder: Path, year: grocery.Year, found: Found) -> None:
+    def __init__(
+        self, broker: Broker, folder: Path, year: grocery.Year, found: Found, *, weights: bool
+    ) -> None:
         self._broker = broker
         self._year = year
         self._found = found
+        self._weights = weights
         self._state = folder / "state"
         environment = {"KAFKA_BOOTSTRAP_SERVERS": broker.bootstrap, "ORDERWAKE_DATA_DIR": str(self._state)}
         self.service = Service("recommender", environment, folder / "recommender.log")
@@ -100,27 +102,45 @@ class Rebuild:
         self._found.note("counts_seconds", counts)
         self._found.note("orders_per_second", len(self._year.orders) / counts)
         self._found.note("lines_per_second", self._year.lines / counts)
-        await self._settled("rows_seconds", PAIR_COUNTS.name, "unpublished", now)
-        await self._settled("everything_seconds", COMPLEMENTS.name, "unranked", now)
+        await self._published(now)
+        self._found.note("everything_seconds", await self._waited("unranked", "complements", started))
+        self._found.note("unsolved_left", await self._left("unsolved"))
+        if self._weights:
+            self._found.note("weights_seconds", await self._waited("unsolved", "weights", started))
         self._found.note("peak_memory_mb", self.service.peak_bytes / 1e6)
 
-    async def _settled(self, name: str, topic: str, waiting: str, started: float) -> None:
-        """Note when the last record of `topic` came, once nothing waits and none has come for a while."""
-        quiet_since, ends = CLOCK.monotonic(), 0
+    async def _left(self, *waiting: str) -> int:
+        status = (await self.service.get("/v1/status"))[1]
+        return sum(int(status[name]) for name in waiting)
+
+    async def _published(self, started: float) -> None:
+        """Note when the last row of a product and the last record of a customer came."""
+        topics = (PAIR_COUNTS.name, CUSTOMER_PRODUCTS.name)
         bar: Bar | None = None
 
-        async def settled() -> bool:
-            nonlocal quiet_since, ends, bar
-            left = int((await self.service.get("/v1/status"))[1][waiting])
-            bar = bar or Bar(topic, left)
+        async def published() -> bool:
+            nonlocal bar
+            left = await self._left("unpublished", "customers_unpublished")
+            bar = bar or Bar("rows published", left)
             bar.show(max(bar.total - left, 0))
-            now = sum((await self._broker.ends(topic)).values())
-            if left or now != ends:
-                quiet_since, ends = CLOCK.monotonic(), now
-            return CLOCK.monotonic() - quiet_since > _SETTLED_SECONDS
+            return not left
 
-        await until(settled, topic, LIMIT_SECONDS)
-        self._found.note(name, await self._broker.last_at(topic) - started)
+        await until(published, "rows", LIMIT_SECONDS)
+        self._found.note(
+            "rows_seconds", max([await self._broker.last_at(topic) for topic in topics]) - started
+        )
+
+    async def _waited(self, waiting: str, title: str, started: float) -> float:
+        """Wait until nothing waits; returns the seconds since the start."""
+        bar = Bar(title, await self._left(waiting))
+
+        async def done() -> bool:
+            left = await self._left(waiting)
+            bar.show(max(bar.total - left, 0))
+            return not left
+
+        await until(done, title, LIMIT_SECONDS)
+        return CLOCK.monotonic() - started
 
     async def measure_state(self) -> None:
         """How large the state is, on disk and in the changelogs."""
@@ -140,14 +160,14 @@ class Rebuild:
         self._found.note(name, waited)
 
 
-async def rebuild(folder: Path, year: grocery.Year, found: Found) -> None:
+async def rebuild(folder: Path, year: grocery.Year, found: Found, *, weights: bool) -> None:
     """Fill a broker, count, kill, recover."""
     with EmbeddedKafka(folder / "kafka") as kafka:
         await apply_topics(Settings(kafka_bootstrap_servers=kafka.bootstrap, topic_partitions=PARTITIONS))
         async with connect(kafka.bootstrap) as broker:
             await broker.fill(CATALOG.name, year.catalog)
             await broker.fill(ORDERS.name, year.orders)
-            run = Rebuild(broker, folder, year, found)
+            run = Rebuild(broker, folder, year, found, weights=weights)
             try:
                 await run.count()
                 await run.measure_state()
@@ -163,6 +183,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--baskets", type=int, help="only the first so many of the year")
+    parser.add_argument("--weights", action="store_true", help="wait until every product is solved, too")
     parser.add_argument("--json", action="store_true", help="print the figures as JSON on the last line")
     asked = parser.parse_args(arguments)
     log.configure("bench", "error")
@@ -172,7 +193,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     found.note("baskets", len(year.orders))
     found.note("lines", year.lines)
     with tempfile.TemporaryDirectory(prefix="orderwake-bench-") as name:
-        asyncio.run(rebuild(Path(name), year, found))
+        asyncio.run(rebuild(Path(name), year, found, weights=asked.weights))
     if asked.json:
         sys.stdout.write(json.dumps({**found.figures, "goals": GOALS}) + "\n")
 
