@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bench.relevance_cost import Meter
 from bench.relevance_data import Floats, Instance, Log
@@ -18,9 +19,26 @@ from services.recommender.domain.relevance import (
     score_next,
     solve,
 )
+from services.recommender.domain.tables import Tables
 
 OURS, OURS_TUNED = "ours", "ours, tuned per shop"
 COUNTING = "ours: counting"
+SOLVED = {
+    "C": ("neighbours", "basket_penalty", "basket_alpha", "damping", "beyond_part"),
+    "S": ("neighbours",),
+    "N": ("neighbours", "customer_penalty"),
+}
+
+
+class _Counts(Counts):
+    """Counters whose rows are added up once for all configurations of a moment."""
+
+    _made: tuple[tuple[int, int], Tables] | None = None
+
+    def tables(self, catalogue: NDArray[np.intp], kept: int) -> Tables:
+        if self._made is None or self._made[0] != (self.orders, kept):
+            self._made = (self.orders, kept), super().tables(catalogue, kept)
+        return self._made[1]
 
 
 class Ours:
@@ -29,24 +47,26 @@ class Ours:
     def __init__(self, log: Log, meter: Meter) -> None:
         self._log = log
         self._meter = meter
-        self._counts = Counts(log.size)
+        self._counts = _Counts(log.size)
         self._taken = 0
-        self._weights: dict[Config, Weights] = {}
+        self._weights: dict[tuple[str, Config], Weights] = {}
 
-    def fit(self, order: int, configs: Collection[Config]) -> None:
-        """Bring counters and weights to the moment before `order`; configurations that only score share weights."""
+    def fit(self, order: int, wanted: Collection[tuple[str, Config]]) -> None:
+        """Bring counters and weights to the moment before `order`, for tasks and configurations."""
         with self._meter.measure(COUNTING):
             self._advance(order)
+            self._counts.tables(np.arange(self._log.size), DEFAULT.neighbours)
         self._weights.clear()
-        for config in {_solved(config) for config in configs}:
-            with self._meter.measure(OURS):
-                self._weights[config] = solve(self._counts, float(self._log.days[order - 1]), config)
+        for task, config in sorted({(task, _solved(task, config)) for task, config in wanted}, key=str):
+            with self._meter.measure(f"{OURS}: {task}"):
+                solved = solve(self._counts, config, baskets=task == "C", customers=task == "N")
+            self._weights[task, config] = solved
 
     def answer(self, task: str, asked: Instance, config: Config) -> Floats:
         """Scores [n], by what is known before the question's order."""
         self._advance(asked.order)
         day = float(self._log.days[asked.order])
-        weights = replace(self._weights[_solved(config)], config=config)
+        weights = replace(self._weights[task, _solved(task, config)], config=config)
         if task == "N":
             customer = str(self._log.customers[asked.order])
             scores = score_next(self._counts, weights, customer, (), day)
@@ -61,10 +81,9 @@ class Ours:
         self._taken = max(self._taken, order)
 
 
-def _solved(config: Config) -> Config:
-    """The configuration as far as weights depend on it."""
-    names = ("neighbours", "basket_penalty", "basket_alpha", "damping", "customer_penalty")
-    return replace(DEFAULT, **{name: getattr(config, name) for name in names})
+def _solved(task: str, config: Config) -> Config:
+    """The configuration as far as weights for a task depend on it."""
+    return replace(DEFAULT, **{name: getattr(config, name) for name in SOLVED[task]})
 
 
 @dataclass(frozen=True)
@@ -94,8 +113,9 @@ def changes(config: Config) -> str:
 CONFIGS: dict[str, list[Config]] = {
     "C": [
         DEFAULT,
-        *(_with(basket_penalty=value) for value in (15.0, 60.0, 120.0)),
-        *(_with(basket_alpha=value) for value in (0.05, 0.25)),
+        *(_with(basket_penalty=value) for value in (15.0, 60.0)),
+        *(_with(trend_power=value) for value in (0.0, 0.6)),
+        _with(basket_alpha=0.2),
     ],
     "S": [
         DEFAULT,
@@ -105,7 +125,7 @@ CONFIGS: dict[str, list[Config]] = {
     ],
     "N": [
         DEFAULT,
-        *(_with(newly_part=value) for value in (0.5, 1.4)),
+        *(_with(newly_part=value) for value in (0.6, 1.2)),
         _with(follows_part=1.0),
         _with(customer_penalty=80.0),
         _with(owned_half_life=365.0),
@@ -114,5 +134,4 @@ CONFIGS: dict[str, list[Config]] = {
 # Quality against coverage: the less popularity counts, the more is shown.
 FRONTIER = [
     _sweep("N", "newly_part", (0.0, 0.3, 0.6, 0.9, 1.2, 1.6)),
-    _sweep("C", "basket_alpha", (0.0, 0.1, 0.2, 0.3, 0.4)),
 ]

@@ -44,12 +44,15 @@ def lift(gram: Floats, total: int, shrinkage: float) -> Floats:
 def likelihood_ratio(gram: Floats, total: int, power: float) -> Floats:
     """Dunning's log-likelihood ratio of pairs seen more often than expected, to a power."""
     bought = np.diag(gram).astype(np.float64)
-    rows, columns, both = bought[:, None], bought[None], gram.astype(np.float64)
-    cells = _entropy(both) + _entropy(rows - both) + _entropy(columns - both)
-    cells += _entropy(total - rows - columns + both) + total * np.log(total)
-    margins = (_entropy(bought) + _entropy(total - bought))[:, None]
-    ratio = 2 * (cells - margins - margins.T)
-    return _off((np.maximum(ratio, 0) * (both * total > rows * columns)) ** power)
+    rows, columns = np.nonzero(gram)
+    both, row, column = gram[rows, columns].astype(np.float64), bought[rows], bought[columns]
+    cells = _entropy(both) + _entropy(row - both) + _entropy(column - both)
+    cells += _entropy(total - row - column + both) + total * np.log(total)
+    margins = _entropy(bought) + _entropy(total - bought)
+    ratio = 2 * (cells - margins[rows] - margins[columns])
+    weights = np.zeros_like(gram)
+    weights[rows, columns] = (np.maximum(ratio, 0) * (both * total > row * column)) ** power
+    return _off(weights)
 
 
 def jaccard(gram: Floats, _total: int, shrinkage: float) -> Floats:
@@ -80,11 +83,15 @@ def bm25(evidence: Evidence, value: tuple[float, float]) -> Model:
 
 
 def als(evidence: Evidence, value: tuple[int, float]) -> Model:
-    """`implicit`'s alternating least squares, at its own 15 iterations: factors and the weight of a purchase."""
+    """`implicit`'s alternating least squares, at its own 15 iterations: factors and the weight of a purchase.
+
+    Rows of one product say nothing of two, and cost as much as others: they are left out.
+    """
     factors, alpha = value
+    telling = evidence.rows[np.diff(evidence.rows.indptr) > 1]
     with threadpool_limits(1, "blas"):  # as implicit asks for: it has threads of its own
         model = AlternatingLeastSquares(factors=factors, alpha=alpha, random_state=SEED)
-        model.fit(evidence.rows, show_progress=False)
+        model.fit(telling, show_progress=False)
 
     def answer(questions: Sparse) -> Floats:
         with threadpool_limits(1, "blas"):

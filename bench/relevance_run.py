@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from bench.relevance_cost import Meter
 from bench.relevance_data import TASKS, Evidence, Floats, Instance, Log, instances, sparse
@@ -60,10 +61,13 @@ def ask(exam: Exam, settings: Iterable[Setting], refit_days: float, meter: Meter
     """Every setting's answers to the questions of its task, oldest first; all is refitted every `refit_days` days."""
     run = _Run(exam, meter, tick)
     results = {setting: Scored(exam.asked[setting.task]) for setting in settings}
+    ours = {setting: scored for setting, scored in results.items() if setting.method == OURS}
+    peers = {setting: scored for setting, scored in results.items() if setting.method != OURS}
     model = Ours(exam.log, meter)
     for low, high in _windows(exam, refit_days):
-        run.ask_ours(model, {s: r for s, r in results.items() if s.method == OURS}, low, high)
-        run.ask_peers({s: r for s, r in results.items() if s.method != OURS}, low, high)
+        if ours:
+            run.ask_ours(model, ours, low, high)
+        run.ask_peers(peers, low, high)
     return results
 
 
@@ -86,11 +90,11 @@ class _Run:
         self._tick = tick
         self._rows = sparse(log.baskets, log.size)
 
+    @threadpool_limits.wrap(limits=1, user_api="blas")
     def ask_ours(self, model: Ours, results: Results, low: int, high: int) -> None:
-        if not results:
-            return
+        """Ours solves many small systems, which a second thread only delays."""
         popular = self._popular(low)
-        model.fit(low, {setting.value for setting in results})
+        model.fit(low, {(setting.task, setting.value) for setting in results})
         due = [(task, place) for task in TASKS for place in self._places(task, low, high)]
         for task, place in sorted(due, key=lambda one: self._asked[one[0]][one[1]].order):
             for setting, scored in results.items():

@@ -13,7 +13,7 @@ RESAMPLES = 1000
 COVERAGE_RESAMPLES = 300
 SHOWN = 3
 RANKED = 10
-TIE = 1e-9
+TIE = np.float32(1e-5)
 
 
 @dataclass(frozen=True)
@@ -44,19 +44,19 @@ class Scored:
 
         What is given is never shown.
         """
-        exact = np.asarray(scores, np.float64)
-        ranked = exact + TIE * np.abs(exact).max(axis=1, keepdims=True, initial=1e-12) * popular
+        best = np.abs(scores).max(axis=1, keepdims=True, initial=1e-12)
+        ranked = scores + (TIE * best) * popular.astype(np.float32)
         for row, item in enumerate(self._asked[start : start + len(ranked)]):
             ranked[row, item.given] = -np.inf
-        top = np.argpartition(-ranked, RANKED, axis=1)[:, :RANKED]
+        top = np.argpartition(ranked, -RANKED, axis=1)[:, -RANKED:]
         order = np.argsort(-np.take_along_axis(ranked, top, 1), axis=1, kind="stable")
         top = np.take_along_axis(top, order, 1)
-        for row, slots in enumerate(top):
-            right = self._asked[start + row].right
-            hits = np.isin(slots, right)
-            self.ndcg[start + row] = (hits * DISCOUNT).sum() / DISCOUNT[: len(right)].sum()
-            self.first3[start + row], self.first10[start + row] = hits[:SHOWN].any(), hits.any()
         self.top3[start : start + len(top)] = top[:, :SHOWN]
+        for place, slots in enumerate(top.tolist(), start):
+            right = set(self._asked[place].right.tolist())
+            hits = [rank for rank, slot in enumerate(slots) if slot in right]
+            self.ndcg[place] = DISCOUNT[hits].sum() / DISCOUNT[: len(right)].sum()
+            self.first3[place], self.first10[place] = bool(hits) and hits[0] < SHOWN, bool(hits)
 
     @property
     def shown(self) -> int:

@@ -11,7 +11,7 @@ from bench.relevance_peers import ADDED_POPULARITY, CHOICES, EASE, EASE_POPULAR,
 from bench.relevance_run import Exam, Results, Setting, Tick, ask
 from services.recommender.domain.relevance import DEFAULT
 
-TUNING_INSTANCES = 2000
+TUNING_INSTANCES = 1500
 TUNING_REFIT_DAYS = float("inf")
 
 

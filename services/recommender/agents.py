@@ -4,10 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from services.recommender.deltas import admission
+from services.recommender.domain.lean import LeanOrderRecorded
 from services.recommender.learning import Learner
 from services.recommender.published import Publishers
 from services.recommender.tables import count_batch
 from shared.kafka.faust import BatchApp, Output, Tables, batch_agent
+from shared.kafka.guard import Guard
 from shared.kafka.records import Admitted
 from shared.topics import BASKET_DELTAS, CUSTOMER_MOVES, CUSTOMERS, ORDERS, RETURNS
 
@@ -34,7 +36,16 @@ def register(app: BatchApp, publishers: Publishers) -> Progress:
             publishers.customers.touched(batch[0].record.partition, table, learned.customers)
         return learned.outputs
 
-    @batch_agent(app, ORDERS, tables=("baskets",), tables_first=True)
+    settings = app.driver.settings
+    guard = Guard(
+        app.driver.service,
+        producer,
+        settings.dead_letter_limit,
+        settings.dead_letter_window,
+        types={ORDERS.name: (LeanOrderRecorded,)},
+    )
+
+    @batch_agent(app, ORDERS, tables=("baskets",), tables_first=True, admit=guard.admit)
     async def learn_orders(batch: Sequence[Admitted], tables: Tables) -> list[Output]:
         outputs = await learn(batch, tables)
         progress.orders += len(batch)

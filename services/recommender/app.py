@@ -41,7 +41,7 @@ async def _workers(settings: Settings, clock: Clock) -> AsyncIterator[Running]:
     lag = Lag(app, settings)
 
     def busy() -> bool:
-        return sum(lag.by_topic.values()) > _BUSY_RECORDS
+        return sum(driver.lag().values()) > _BUSY_RECORDS
 
     ranker = Ranker(
         settings,

@@ -15,6 +15,7 @@ from cramjam import snappy
 from services.recommender import wire
 from services.recommender.domain import baskets
 from services.recommender.domain.baskets import CustomerRecord, Outcome
+from services.recommender.domain.lean import LeanOrderRecorded
 from shared import metrics
 from shared.events import (
     CustomerJoined,
@@ -92,7 +93,7 @@ class Learner:
         self._times[shop] = event.time.isoformat()
         name = f"{one.record.topic}-{one.record.partition}-{one.record.offset}"
         match event:
-            case OrderRecorded() | ReturnRecorded() | HistoryMoved():
+            case OrderRecorded() | LeanOrderRecorded() | ReturnRecorded() | HistoryMoved():
                 self._teach(key, record, event, name)
             case CustomerJoined() if not record["moved_to"] and event.data.customer_id != customer:
                 history = baskets.withdraw(record, self._counted[shop])
@@ -154,7 +155,7 @@ class Learner:
 
 def _told(event: Event) -> tuple[dict[str, baskets.Bought], dict[str, dict[str, baskets.CameBack]], int]:
     """Orders and returns that an event tells of, and how often they were handed on."""
-    if isinstance(event, OrderRecorded):
+    if isinstance(event, LeanOrderRecorded | OrderRecorded):
         return {event.data.order_id: baskets.bought(event.data)}, {}, 0
     if isinstance(event, ReturnRecorded):
         return {}, {event.data.order_id: {event.data.return_id: baskets.came_back(event.data)}}, 0

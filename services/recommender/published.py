@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from itertools import pairwise
 
 from services.recommender import wire
@@ -28,8 +28,7 @@ class Publishers:
 
 
 Repurchase = Callable[[str, str], Timing | None]
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_DAY = timedelta(days=1)
+_DAY_SECONDS = 86_400.0
 
 
 class Rows:
@@ -42,7 +41,7 @@ class Rows:
     def __call__(self, table: PartitionTable, keys: Sequence[bytes]) -> list[Output]:
         """Return a record for each product key that the table has."""
         now = self._clock.business()
-        until_day = (now - _EPOCH) / _DAY
+        until_day = now.timestamp() / _DAY_SECONDS
         outputs = []
         for key, row in rows_of(table, keys, self._kept, until_day).items():
             shop, product = split_key(key)
@@ -87,8 +86,8 @@ class Customers:
         return has
 
 
-def _moment(day: float) -> str:
-    return (_EPOCH + day * _DAY).isoformat()
+def _moment(day: float) -> datetime:
+    return datetime.fromtimestamp(round(day * MINUTES_A_DAY) * 60, UTC)
 
 
 def publishers_of(

@@ -16,7 +16,7 @@ from shared.events import (
     Origin,
     PairCountsUpdated,
 )
-from shared.ids import event_id, partition_key
+from shared.ids import partition_key
 
 SOURCE = "orderwake/recommender"
 DELTA_BYTES = 400_000
@@ -36,6 +36,7 @@ def deltas(
 
     `partition_of` says where a product's key belongs. A product is in one record, and records are of DELTA_BYTES or so.
     """
+    of = origin.model_dump()
     by_partition: dict[int, dict[str, dict[str, object]]] = {}
     for product, bucket, tally in tallies(counted):
         partition = partition_of(partition_key(shop, product))
@@ -51,15 +52,14 @@ def deltas(
                 "datacontenttype": "application/json",
                 "shopid": shop,
             }
-            data = {"origin": origin.model_dump(), "counts": part}
-            yield partition, orjson.dumps({**head, "data": data})
+            yield partition, orjson.dumps({**head, "data": {"origin": of, "counts": orjson.Fragment(part)}})
 
 
-def _parts(products: dict[str, dict[str, object]]) -> Iterator[dict[str, dict[str, object]]]:
-    """Split products so that each part is of DELTA_BYTES or so."""
-    size = len(orjson.dumps(products))
-    if size <= DELTA_BYTES or len(products) == 1:
-        yield products
+def _parts(products: dict[str, dict[str, object]]) -> Iterator[bytes]:
+    """Split products so that each part, as JSON, is of DELTA_BYTES or so."""
+    whole = orjson.dumps(products)
+    if len(whole) <= DELTA_BYTES or len(products) == 1:
+        yield whole
         return
     names = list(products)
     half = len(names) // 2
@@ -69,8 +69,9 @@ def _parts(products: dict[str, dict[str, object]]) -> Iterator[dict[str, dict[st
 
 def pair_counts(shop: str, product: str, row: Mapping[str, object], occurred_at: str) -> Keyed:
     """Key and value of the `pair-counts` record with a product's row (see `domain.rows`)."""
-    head = {"id": event_id(_COUNTS, shop, product, orjson.dumps(row)), "type": _COUNTS, "time": occurred_at}
-    return _record(shop, product, head, {"product_id": product, **row})
+    data = orjson.dumps({"product_id": product, **row})
+    head = {"id": _digest(shop, data), "type": _COUNTS, "time": occurred_at}
+    return _record(shop, product, head, orjson.Fragment(data))
 
 
 def joined(shop: str, former: str, customer: str, identity: str, occurred_at: str) -> Keyed:
@@ -89,12 +90,20 @@ def customer_products(
     shop: str, customer: str, products: Mapping[str, object], returned: Sequence[str], occurred_at: str
 ) -> Keyed:
     """Key and value of the `customer-products` record with what a customer has, and what they sent back."""
-    identity = event_id(_HAS, shop, customer, orjson.dumps([products, returned]))
-    head = {"id": identity, "type": _HAS, "time": occurred_at, "customerid": customer}
-    return _record(shop, customer, head, {"products": products, "returned": returned})
+    data = orjson.dumps({"products": products, "returned": returned})
+    head = {"id": _digest(shop, customer, data), "type": _HAS, "time": occurred_at, "customerid": customer}
+    return _record(shop, customer, head, orjson.Fragment(data))
 
 
-def _record(shop: str, subject: str, head: Mapping[str, str], data: Mapping[str, object]) -> Keyed:
+def _digest(*parts: str | bytes) -> str:
+    """Id of a record that says a state: the same state has the same id."""
+    whole = b"\x1f".join(part.encode() if isinstance(part, str) else part for part in parts)
+    return blake2b(whole, digest_size=16).hexdigest()
+
+
+def _record(
+    shop: str, subject: str, head: Mapping[str, str], data: Mapping[str, object] | orjson.Fragment
+) -> Keyed:
     envelope = {
         "specversion": "1.0",
         **head,

@@ -10,7 +10,7 @@ nothing, and is counted as such. What no change can reach any more, even by way 
 (KEEP_DAYS, KEEP_ORDERS); what it taught stays.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from enum import Enum
 from typing import TypedDict
@@ -18,6 +18,7 @@ from zlib import crc32
 
 import orjson
 
+from services.recommender.domain.lean import LeanLine, LeanOrder
 from services.recommender.domain.tally import Counted
 from services.recommender.domain.timeline import (
     MINUTES_A_DAY,
@@ -305,7 +306,7 @@ def _late(order: Bought, item: CameBack) -> bool:
     return item["minute"] - order["minute"] > _ACCEPT
 
 
-def bought(order: Order) -> Bought:
+def bought(order: Order | LeanOrder) -> Bought:
     """An order as records keep it."""
     return Bought(
         version=order.version,
@@ -326,7 +327,7 @@ def came_back(item: Return) -> CameBack:
     )
 
 
-def _quantities(lines: tuple[Line, ...] | tuple[ReturnLine, ...]) -> dict[str, int]:
+def _quantities(lines: Sequence[Line | ReturnLine | LeanLine]) -> dict[str, int]:
     quantities: dict[str, int] = {}
     for line in lines:
         quantities[line.product_id] = quantities.get(line.product_id, 0) + line.quantity

@@ -19,13 +19,12 @@ EDGES = (
 LIMIT_DAYS = EDGES[-1]
 
 _NAMES = tuple(str(edge) for edge in EDGES[:-1])
+_NAME_OF_DAY = tuple(_NAMES[bisect_right(EDGES, day) - 1] for day in range(LIMIT_DAYS))
 
 
 def bin_of(days: float) -> str | None:
     """Name of the bin that a gap falls into, its lower edge in days; None for a gap below zero or past the last bin."""
-    if not 0 <= days < LIMIT_DAYS:
-        return None
-    return _NAMES[bisect_right(EDGES, days) - 1]
+    return _NAME_OF_DAY[int(days)] if 0 <= days < LIMIT_DAYS else None
 
 
 def span_of(name: str) -> tuple[int, int]:
