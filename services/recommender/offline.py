@@ -11,11 +11,12 @@ from typing import TypedDict
 
 import numpy as np
 
-from services.recommender.domain.learner import Learner, Purchase, next_renewal
+from services.recommender.domain.learner import Learner, Purchase, contenders, next_renewal
 from services.recommender.domain.ranking import RELIABLE_SUPPORT
 from services.recommender.domain.relevance import (
     Because,
     Scores,
+    Weights,
     best,
     hint,
     score_complement,
@@ -106,7 +107,7 @@ class _Past:
     """A shop's orders and returns up to a moment that only moves on."""
 
     def __init__(self, shop: Shop, progress: Callable[[int], None]) -> None:
-        self.learner = Learner()
+        self.learner = Learner(contenders(shop.orders))
         self._shop, self._progress = shop, progress
         self._taken = self._returned = self._told = 0
         self._due = 1
@@ -136,18 +137,21 @@ class _Past:
 
 
 def _rank(shop: Shop, learner: Learner, query: Query, k: int) -> list[Ranked]:
-    if not learner.products:
+    if not learner.counts.orders:
         return []
     day = day_of(query.at)
     basket = [learner.slots[product] for product in dict.fromkeys(query.basket) if product in learner.slots]
     given = set(query.basket)
     if query.task == "next":
-        scores = score_next(learner.counts, learner.weights, query.customer, basket, day)
+        weights = learner.weights(customers=True)
+        scores = score_next(learner.counts, weights, query.customer, basket, day)
         given |= learner.owned_by(query.customer)
     else:
-        scores = score_complement(learner.counts, learner.weights, basket, day)
+        weights = learner.weights(baskets=len(basket) != 1)
+        scores = score_complement(learner.counts, weights, basket, day)
     scores = scores + _fallback(shop, learner, query, day)
     excluded = {learner.slots[product] for product in given if product in learner.slots}
+    excluded.update(np.flatnonzero(learner.counts.bought <= 0).tolist())
     excluded.update(_refused(shop, learner, query, day))
     found = best(scores, len(scores) if query.diverse else k, sorted(excluded))
     found = (_diverse(shop, learner, found, day) if query.diverse else found)[:k]
@@ -156,7 +160,7 @@ def _rank(shop: Shop, learner: Learner, query: Query, k: int) -> list[Ranked]:
         Ranked(
             product=learner.products[slot],
             score=round(float(scores[slot]), 9),
-            reason=_reason(learner, query, basket if query.task == "complement" else owned, slot),
+            reason=_reason(learner, weights, query, basket if query.task == "complement" else owned, slot),
         )
         for slot in found
     ]
@@ -207,9 +211,9 @@ def _diverse(shop: Shop, learner: Learner, slots: Sequence[int], day: float) -> 
     return [slot for _, slot in sorted(zip(rounds, slots, strict=True), key=lambda item: item[0])]
 
 
-def _reason(learner: Learner, query: Query, given: Sequence[int], slot: int) -> str:
+def _reason(learner: Learner, weights: Weights, query: Query, given: Sequence[int], slot: int) -> str:
     why = why_complement if query.task == "complement" else why_next
-    because: Because = why(learner.counts, learner.weights, given, slot)
+    because: Because = why(learner.counts, weights, given, slot)
     if because.other is None:
         return f"popular: {because.support} orders"
     few = f", under {RELIABLE_SUPPORT}" if because.support < RELIABLE_SUPPORT else ""

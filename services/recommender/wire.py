@@ -4,6 +4,7 @@ Building them as models would cost several times what counting them does; a test
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from hashlib import blake2b
 
 import orjson
 

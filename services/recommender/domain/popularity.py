@@ -1,4 +1,4 @@
-"""What sells of late, and what returning customers have begun to buy: one number each for every product of a shop.
+"""What sells of late, more than it used to, or to customers who had not had it: numbers for every product of a shop.
 
 A purchase counts half after a half-life. Rows are faded as of the end of their own newest bucket, so to compare them each
 is faded further, to the end of the shop's newest. What was sold before the weeks that rows keep by day counts a little.
@@ -8,6 +8,8 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 
+from services.recommender.domain.relevance import DEFAULT, trend
+from services.recommender.domain.rows import TOGETHER_HALF_LIFE
 from services.recommender.domain.tally import BUCKET_DAYS
 from services.recommender.domain.votes import Scores, by_its_top
 from shared.events import PairCounts
@@ -22,9 +24,9 @@ class Popularity:
     """Numbers by slot, as of the first time that they are asked for after `forget`."""
 
     def __init__(self) -> None:
-        self._known: Scores = np.zeros((4, 0))
+        self._known: Scores = np.zeros((5, 0))
         self._size = 0
-        self._made: tuple[Scores, Scores] | None = None
+        self._made: tuple[Scores, Scores, Scores] | None = None
 
     @property
     def now(self) -> Scores:
@@ -36,6 +38,11 @@ class Popularity:
         """What customers who had ordered before bought for the first time of late; its top is about 1."""
         return self._numbers()[1]
 
+    @property
+    def trend(self) -> Scores:
+        """By how much more than over the years it sells of late, to a power: about 1 for most."""
+        return self._numbers()[2]
+
     def forget(self) -> None:
         """Have the numbers made anew when they are next asked for."""
         self._made = None
@@ -43,7 +50,7 @@ class Popularity:
     def put(self, slot: int, row: PairCounts | None) -> None:
         """Take a product's newest row; None: it has none anymore."""
         if slot >= self._known.shape[1]:
-            wider = np.zeros((4, max(2 * slot, 64)))
+            wider = np.zeros((5, max(2 * slot, 64)))
             wider[:, : self._known.shape[1]] = self._known
             self._known = wider
         self._size = max(self._size, slot + 1)
@@ -51,15 +58,22 @@ class Popularity:
             self._known[:, slot] = 0.0
             return
         until = (row.bucket + 1) * BUCKET_DAYS
-        recent = _faded(row.recent, until, POPULAR_HALF_LIFE)
-        self._known[:, slot] = max(row.orders, 0), recent, _faded(row.newly, until, NEWLY_HALF_LIFE), until
+        recent, newly = (
+            _faded(row.recent, until, POPULAR_HALF_LIFE),
+            _faded(row.newly, until, NEWLY_HALF_LIFE),
+        )
+        self._known[:, slot] = max(row.orders, 0), row.bought, recent, newly, until
 
-    def _numbers(self) -> tuple[Scores, Scores]:
+    def _numbers(self) -> tuple[Scores, Scores, Scores]:
         if self._made is None:
-            total, recent, newly, until = self._known[:, : self._size]
+            total, bought, recent, newly, until = self._known[:, : self._size]
             ago = until.max(initial=0.0) - until
-            now = recent * np.exp2(-ago / POPULAR_HALF_LIFE) + LONG_AGO * total
-            self._made = now, by_its_top(newly * np.exp2(-ago / NEWLY_HALF_LIFE))
+            recent = recent * np.exp2(-ago / POPULAR_HALF_LIFE)
+            self._made = (
+                recent + LONG_AGO * total,
+                by_its_top(newly * np.exp2(-ago / NEWLY_HALF_LIFE)),
+                trend(recent, bought * np.exp2(-ago / TOGETHER_HALF_LIFE), DEFAULT),
+            )
         return self._made
 
     def top(self, among: Iterable[int] | None, number: int) -> list[tuple[int, float]]:
@@ -79,4 +93,7 @@ class Popularity:
 
 
 def _faded(by_day: Mapping[str, int], until: float, half_life: float) -> float:
-    return float(sum(number * 2.0 ** ((int(day) - until) / half_life) for day, number in by_day.items()))
+    """Sum up as of `until`, before which all days are."""
+    ago = until - np.fromiter(map(int, by_day), np.float64, len(by_day))
+    numbers = np.fromiter(by_day.values(), np.float64, len(by_day))
+    return float(numbers @ np.exp2(-np.maximum(ago, 0.0) / half_life))

@@ -1,29 +1,26 @@
 """What goes with a basket, and what a customer buys next for the first time, by relevance alone.
 
-One configuration for all shops, chosen on the tuning parts of Online Retail and Complete Journey (bench/relevance.py):
+It stands on nothing but rows (`rows.row`, here of all products at once: `tables`), as `model.py` does live; that both give
+the same weights is tested. One configuration for all shops, chosen on the tuning parts of Online Retail and Complete
+Journey (bench/relevance.py):
 
-- a basket of several products: weights of a ridge solve on faded basket counts, less for what everybody takes;
-- one product: the share of its buyers who take the other, shrunk, over a power of the other's popularity (see
-  `ranking.py`), raised for what sells more of late than it used to;
-- a customer's next: weights of a ridge solve on customers' purchases, fresh ownership counting more; plus "after A,
-  B"; plus what other returning customers have just begun to buy. Each part is measured by its own top.
+- a basket of several products: weights of a ridge solve on faded basket counts among each product's neighbours (see
+  `ridge.py`); what is a neighbour one way only speaks by what its share is above the expected. Less for what everybody
+  takes, more for what sells more of late than it used to;
+- one product: the share of its buyers who take the other, over a power of the other's popularity, and the same trend;
+- a customer's next: weights of a ridge solve on how many customers own both, fresh ownership counting more; plus "after
+  A, B"; plus what other returning customers have just begun to buy. Each part is measured by its own top.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from services.recommender.domain.cooccurrence import (
-    FOLLOWS_HALF_LIFE,
-    RECENT_HALF_LIFE,
-    TOGETHER_HALF_LIFE,
-    Counts,
-    Floats,
-    Slots,
-)
-from services.recommender.domain.ridge import explain
+from services.recommender.domain.cooccurrence import Counts
+from services.recommender.domain.ridge import column
+from services.recommender.domain.tables import Floats, Slots, Tables, heaviest
 
 Scores = NDArray[np.float64]
 
@@ -34,13 +31,15 @@ class Config:
 
     neighbours: int = 200
     basket_penalty: float = 30.0
-    basket_alpha: float = 0.15
+    basket_alpha: float = 0.1
     damping: float = 20.0
+    beyond_part: float = 0.2
     single_alpha: float = 0.2
     single_damping: float = 50.0
     trend_power: float = 0.3
     trend_prior: float = 10.0
     customer_penalty: float = 200.0
+    customer_alpha: float = 0.2
     owned_half_life: float = 120.0
     follows_prior: float = 5.0
     owners_part: float = 2.0
@@ -57,12 +56,19 @@ HINT = 1e-6
 class Weights:
     """What the counters said at one moment, solved: basket and customer weights, both [n, n], row speaks for column.
 
-    Scores made with them follow `config` too; what of it is not for solving may be replaced.
+    They are by place in the catalogue of `tables`; None is not solved. Scores made with them follow `config` too; what of it
+    is not for solving may be replaced.
     """
 
-    basket: Floats
-    customer: Floats
+    tables: Tables
     config: Config = DEFAULT
+    basket: Floats | None = None
+    customer: Floats | None = None
+
+    def places(self, slots: Iterable[int]) -> Slots:
+        """Places in the catalogue of those slots that are in it."""
+        found = self.tables.place[np.fromiter(slots, np.intp)]
+        return found[found >= 0]
 
 
 @dataclass(frozen=True)
@@ -74,30 +80,92 @@ class Because:
     support: int
 
 
-def solve(counts: Counts, day: float, config: Config = DEFAULT, *, customers: bool = True) -> Weights:
-    """Solve both models on the counters as they stand on `day`; without `customers` the second is empty (n = 0)."""
-    faded = counts.together / np.float32(counts.growth(day, TOGETHER_HALF_LIFE))
-    basket = explain(faded, config.basket_penalty) / (
-        (np.diag(faded) + config.damping) ** config.basket_alpha
-    )
-    customer = explain(counts.owners, config.customer_penalty) if customers else np.zeros((0, 0), np.float32)
-    return Weights(basket.astype(np.float32), customer, config)
+def unsolved(counts: Counts, config: Config = DEFAULT, catalogue: Slots | None = None) -> Weights:
+    """What the counters say now over a catalogue of slots (ascending; None is all), not solved yet."""
+    chosen = np.arange(counts.size) if catalogue is None else catalogue
+    return Weights(counts.tables(chosen, config.neighbours), config)
+
+
+def solved(weights: Weights, *, baskets: bool = True, customers: bool = True) -> Weights:
+    """Solve what is not solved yet of those models that are wanted."""
+    if baskets and weights.basket is None:
+        weights = replace(weights, basket=_basket_weights(weights.tables, weights.config))
+    if customers and weights.customer is None:
+        weights = replace(weights, customer=_customer_weights(weights.tables, weights.config))
+    return weights
+
+
+def solve(counts: Counts, _day: float, config: Config = DEFAULT) -> Weights:
+    """Solve both models on the counters as they stand."""
+    return solved(unsolved(counts, config))
+
+
+def _basket_weights(tables: Tables, config: Config) -> Floats:
+    together, bought = tables.together, tables.bought
+    gram = np.maximum(together, together.T)
+    np.fill_diagonal(gram, bought)
+    weights = _columns(gram, together > 0, config.basket_penalty)
+    one_way = (together > 0) & (together.T <= 0)
+    expected = np.outer(together.sum(axis=1), bought / max(bought.sum(), 1.0))
+    beyond = (together - expected) / (bought[:, None] + config.damping)
+    weights += np.where(one_way, config.beyond_part * beyond, 0)
+    return np.asarray(weights / (bought + config.damping) ** config.basket_alpha, np.float32)
+
+
+def _customer_weights(tables: Tables, config: Config) -> Floats:
+    rate = tables.buyers / np.maximum(tables.orders, 1) / 2
+    owned = np.asarray(tables.pairs * rate[:, None] + np.maximum(tables.followers, 0), np.float32)
+    gram = owned + owned.T
+    np.fill_diagonal(gram, tables.buyers)
+    weights = _columns(gram, heaviest(owned, config.neighbours), config.customer_penalty)
+    return np.asarray(weights / (tables.buyers + config.damping) ** config.customer_alpha, np.float32)
+
+
+def _columns(gram: Floats, neighbours: NDArray[np.bool_], penalty: float) -> Floats:
+    weights = np.zeros_like(gram)
+    for place in range(len(gram)):
+        near = np.flatnonzero(neighbours[place])
+        if len(near):
+            weights[near, place] = column(gram[np.ix_(near, near)], gram[near, place], penalty)
+    return weights
 
 
 def score_complement(counts: Counts, weights: Weights, basket: Sequence[int], day: float) -> Scores:
     """Score every slot [n] as one more product of a basket: higher is better, zero says nothing speaks for it."""
-    if len(basket) == 1:
-        return _single(counts, basket[0], day, weights.config)
-    return np.asarray(weights.basket[list(basket)].sum(axis=0), np.float64)
+    places = weights.places(basket)
+    found = _single(weights, places) if len(basket) == 1 else _of(weights.basket)[places].sum(axis=0)
+    return _over_slots(counts, weights, found * _trend(counts, weights, day))
 
 
-def _single(counts: Counts, slot: int, day: float, config: Config) -> Scores:
-    fade = counts.growth(day, TOGETHER_HALF_LIFE)
-    bought = np.diag(counts.together) / fade
-    share = counts.together[slot] / fade / (bought[slot] + config.damping)
-    usual = np.diag(counts.baskets) * (RECENT_HALF_LIFE / np.log(2) / max(counts.age(day), 1.0))
-    trend = ((counts.recent(day) + config.trend_prior) / (usual + config.trend_prior)) ** config.trend_power
-    scores: Scores = share * trend / (bought + config.single_damping) ** config.single_alpha
+def _single(weights: Weights, places: Slots) -> Scores:
+    tables, config = weights.tables, weights.config
+    shares = tables.together[places].sum(axis=0) / (tables.bought[places].sum() + config.damping)
+    scores: Scores = shares / (tables.bought + config.single_damping) ** config.single_alpha
+    return scores
+
+
+def _of(solved_weights: Floats | None) -> Floats:
+    if solved_weights is None:
+        message = "weights are not solved"
+        raise ValueError(message)
+    return solved_weights
+
+
+def _trend(counts: Counts, weights: Weights, day: float) -> Scores:
+    recent = counts.recent(day)[weights.tables.catalogue]
+    return trend(recent, weights.tables.bought, weights.config)
+
+
+def trend(recent: Scores, bought: Scores, config: Config) -> Scores:
+    """By how much products [n] sell more of late than over the years, to a power: about 1 for most."""
+    usual = bought * (recent.sum() / max(float(bought.sum()), 1e-9))
+    found: Scores = ((recent + config.trend_prior) / (usual + config.trend_prior)) ** config.trend_power
+    return found
+
+
+def _over_slots(counts: Counts, weights: Weights, found: Scores) -> Scores:
+    scores = np.zeros(counts.size)
+    scores[weights.tables.catalogue] = found
     return scores
 
 
@@ -109,20 +177,18 @@ def score_next(
     day: float,
 ) -> Scores:
     """Score every slot [n] as the next product that is new to the customer. A basket counts as bought just now."""
-    config = weights.config
-    owned = {**counts.owned_by(customer), **dict.fromkeys(basket, day)}
+    config, tables = weights.config, weights.tables
     scores = config.newly_part * _by_its_top(counts.newly(day))
+    owned = {**counts.owned_by(customer), **dict.fromkeys(basket, day)}
+    owned = {slot: then for slot, then in owned.items() if tables.place[slot] >= 0}
     if not owned:
         return scores
-    slots = np.fromiter(owned, np.intp, len(owned))
+    places = weights.places(owned)
     freshness = np.exp2((np.fromiter(owned.values(), float, len(owned)) - day) / config.owned_half_life)
-    scores = scores + config.owners_part * _by_its_top(freshness @ weights.customer[slots])
-    return scores + config.follows_part * _by_its_top(_follow(counts, slots, freshness, day, config))
-
-
-def _follow(counts: Counts, slots: Slots, freshness: Scores, day: float, config: Config) -> Scores:
-    prior = config.follows_prior * counts.growth(day, FOLLOWS_HALF_LIFE)
-    return np.asarray((freshness / (counts.exposure[slots] + prior)) @ counts.follows[slots], np.float64)
+    owners = freshness @ _of(weights.customer)[places]
+    after = (freshness / (tables.exposure[places] + config.follows_prior)) @ tables.follows[places]
+    parts = config.owners_part * _by_its_top(owners) + config.follows_part * _by_its_top(after)
+    return scores + _over_slots(counts, weights, parts)
 
 
 def _by_its_top(part: Scores) -> Scores:
@@ -132,8 +198,7 @@ def _by_its_top(part: Scores) -> Scores:
 
 def hint(counts: Counts, day: float) -> Scores:
     """Popularity, so small that it only decides where nothing else speaks: for what ties and for empty baskets."""
-    total = np.diag(counts.baskets).astype(float)
-    return HINT * (counts.recent(day) + total / (1.0 + counts.age(day))) / max(counts.orders, 1)
+    return HINT * (counts.recent(day) + counts.bought * 0.01) / max(counts.orders, 1)
 
 
 def best(scores: Scores, k: int, excluded: Sequence[int]) -> list[int]:
@@ -151,20 +216,29 @@ def best(scores: Scores, k: int, excluded: Sequence[int]) -> list[int]:
 
 def why_complement(counts: Counts, weights: Weights, basket: Sequence[int], slot: int) -> Because:
     """Say which product of the basket spoke most for `slot`, and how many baskets held the two."""
-    bought = int(counts.baskets[slot, slot])
-    if not basket:
-        return Because("popular", None, bought)
-    speaks = counts.baskets[basket, slot] if len(basket) == 1 else weights.basket[list(basket), slot]
-    other = basket[int(np.argmax(speaks))]
-    support = int(counts.baskets[other, slot])
-    return Because("pair", other, support) if support else Because("popular", None, bought)
+    speaking = weights.tables.pairs if len(basket) == 1 else _of(weights.basket)
+    return _because(counts, weights, basket, slot, speaking, weights.tables.pairs, "pair")
 
 
 def why_next(counts: Counts, weights: Weights, owned: Sequence[int], slot: int) -> Because:
-    """Say which product owned spoke most for `slot`, and how many customers bought the two."""
-    bought = int(counts.baskets[slot, slot])
-    if not owned:
-        return Because("popular", None, bought)
-    other = owned[int(np.argmax(weights.customer[list(owned), slot]))]
-    support = int(counts.owners[other, slot])
-    return Because("owners", other, support) if support else Because("popular", None, bought)
+    """Say which product owned spoke most for `slot`, and how many customers bought that and, at first, `slot` later."""
+    return _because(counts, weights, owned, slot, _of(weights.customer), weights.tables.followers, "owners")
+
+
+def _because(  # noqa: PLR0913, PLR0917  what to look at, and where
+    counts: Counts,
+    weights: Weights,
+    given: Sequence[int],
+    slot: int,
+    speaking: Floats,
+    support: Floats,
+    kind: str,
+) -> Because:
+    popular = Because("popular", None, int(counts.bought[slot]))
+    place = int(weights.tables.place[slot])
+    known = [one for one in given if weights.tables.place[one] >= 0]
+    if place < 0 or not known:
+        return popular
+    other = known[int(np.argmax(speaking[weights.places(known), place]))]
+    held = int(support[weights.tables.place[other], place])
+    return Because(kind, other, held) if held else popular

@@ -7,8 +7,9 @@ WWW 2019). So the counters are all it needs, faded or not, and no order is read 
 """
 
 import numpy as np
+from numpy.typing import NDArray
 
-from services.recommender.domain.cooccurrence import Floats
+Floats = NDArray[np.float32]
 
 
 def explain(gram: Floats, penalty: float) -> Floats:

@@ -32,12 +32,15 @@ def row(buckets: Mapping[int, Tally], kept: int, until_day: float) -> dict[str, 
     pairs, together = _pairs(buckets, newest)
     near = most_frequent(together, kept)
     followers, faded = _follows(buckets, newest)
-    after = most_frequent(faded, kept)
+    after = most_frequent(followers, kept)
     found: dict[str, Any] = {
         "orders": max(sum(tally["orders"] for tally in buckets.values()), 0),
         "pairs": {other: pairs[other] for other in near},
         "bucket": newest,
-        "bought": sum(max(tally["orders"], 0) * _fade(newest - bucket) for bucket, tally in buckets.items()),
+        "bought": sum(
+            max(tally["orders"], 0) * together_fade(newest - bucket)
+            for bucket, tally in sorted(buckets.items())
+        ),
         "together": {other: together[other] for other in near},
         "buyers": max(sum(tally["buyers"] for tally in buckets.values()), 0),
         "follows": {other: (followers[other], faded[other]) for other in after},
@@ -49,7 +52,8 @@ def row(buckets: Mapping[int, Tally], kept: int, until_day: float) -> dict[str, 
     return found | {"timing": following(buckets, until, after), "repurchase": again(buckets, until)}
 
 
-def _fade(buckets_ago: int) -> float:
+def together_fade(buckets_ago: int) -> float:
+    """What a basket counts that is so many buckets older than the newest."""
     return float(2.0 ** (-buckets_ago * BUCKET_DAYS / TOGETHER_HALF_LIFE))
 
 
@@ -57,14 +61,14 @@ def _pairs(buckets: Mapping[int, Tally], newest: int) -> tuple[dict[str, int], d
     pairs: dict[str, int] = {}
     together: dict[str, float] = {}
     for bucket in sorted(buckets):
-        fade = _fade(newest - bucket)
+        fade = together_fade(newest - bucket)
         for other, number in buckets[bucket]["pairs"].items():
             pairs[other] = pairs.get(other, 0) + number
             together[other] = together.get(other, 0.0) + number * fade
     return pairs, together
 
 
-def _weight(bucket: int, gap: str, newest: int) -> float:
+def follow_weight(bucket: int, gap: str, newest: int) -> float:
     """What one later purchase counts: the longer ago, and the longer after the first, the less."""
     middle = _MIDDLES[gap]
     ago = (newest - bucket + 0.5) * BUCKET_DAYS - middle
@@ -77,7 +81,7 @@ def _follows(buckets: Mapping[int, Tally], newest: int) -> tuple[dict[str, int],
     for bucket in sorted(buckets):
         by_gap = buckets[bucket]["follows"]
         for gap in sorted(by_gap):
-            weight = _weight(bucket, gap, newest)
+            weight = follow_weight(bucket, gap, newest)
             for other, number in by_gap[gap].items():
                 followers[other] += number
                 faded[other] += number * weight
@@ -86,7 +90,7 @@ def _follows(buckets: Mapping[int, Tally], newest: int) -> tuple[dict[str, int],
 
 def _exposure(buckets: Mapping[int, Tally], newest: int) -> float:
     return sum(
-        number * _weight(bucket, gap, newest)
+        number * follow_weight(bucket, gap, newest)
         for bucket in sorted(buckets)
         for gap, number in sorted(buckets[bucket]["later"].items())
     )

@@ -1,7 +1,8 @@
 """What goes with several products at once, and what a customer buys next, out of what is published of each product.
 
-For a basket the weights of its products are added up, as `relevance.py` does offline; where a shop's products have none
-yet, shares are added up and weighed by popularity:
+For a basket the weights of its products are added up, more for what sells more of late than it used to, as
+`relevance.score_complement` does offline; where a shop's products have none yet, shares are added up and weighed by
+popularity:
 
     sum over i in basket of share(j | i)  /  (n_j + DAMPING) ** ALPHA
 
@@ -57,13 +58,15 @@ def together(shelf: Shelf, basket: Sequence[str]) -> Iterator[Coming]:
         return
     votes = Votes([shelf.around[product].weights for product in asked], [1.0] * len(asked))
     if len(votes):
-        yield from _elected(shelf, asked, (votes,), votes.totals(len(shelf.names)))
+        scores, trend = votes.totals(len(shelf.slots.names)), shelf.popularity.trend
+        scores[: len(trend)] *= trend
+        yield from _elected(shelf, asked, (votes,), scores)
     yield from _by_shares(shelf, asked)
 
 
 def following(shelf: Shelf, owned: Mapping[str, Owned]) -> Iterator[Coming]:
     """Yield what a customer who has `owned` (latest first) buys next, best first."""
-    size, newly = len(shelf.names), shelf.popularity.newly
+    size, newly = len(shelf.slots.names), shelf.popularity.newly
     scores = np.zeros(size)
     scores[: len(newly)] = RELEVANCE.newly_part * newly
     asked = [
@@ -102,7 +105,7 @@ def _elected(shelf: Shelf, asked: Sequence[str], rounds: Sequence[Votes], scores
     """Yield products by score. Who voted in the first of `rounds` in which anybody did is what speaks for one."""
 
     def make(slot: int) -> Pick:
-        product = shelf.names[slot]
+        product = shelf.slots.names[slot]
         voters = next(filter(None, (votes.voters_for(slot) for votes in rounds)), [])
         if not voters:
             return popular(product, shelf.share(product))
@@ -112,7 +115,7 @@ def _elected(shelf: Shelf, asked: Sequence[str], rounds: Sequence[Votes], scores
         return picked(evidence[best], voices[best], *voices)
 
     for slot in best_first(scores):
-        yield shelf.names[slot], partial(make, slot)
+        yield shelf.slots.names[slot], partial(make, slot)
 
 
 def _by_shares(shelf: Shelf, asked: Sequence[str]) -> Iterator[Coming]:

@@ -13,7 +13,7 @@ from services.recommender.domain.popularity import Popularity
 from services.recommender.domain.ranking import RELIABLE_SUPPORT, SHRINKAGE
 from services.recommender.domain.relations import NO_RULES, Rules
 from services.recommender.domain.tally import BUCKET_DAYS
-from services.recommender.domain.votes import EMPTY, Row
+from services.recommender.domain.votes import EMPTY, Row, Slots
 from services.recommender.domain.wish import Customer, Gap, Neighbour, Owned
 from shared.events import Candidate, Complements, CustomerProducts, PairCounts, Product, Timing
 from shared.events.catalog import SeasonName
@@ -85,10 +85,9 @@ class Shelf:
     listings: dict[str, Listing] = field(default_factory=dict)
     counted: dict[str, Counted] = field(default_factory=dict)
     customers: dict[str, Customer] = field(default_factory=dict)
-    names: list[str] = field(default_factory=list)
+    slots: Slots = field(default_factory=Slots)
     popularity: Popularity = field(default_factory=Popularity)
     until: float = 0.0
-    _slots: dict[str, int] = field(default_factory=dict)
     _members: dict[Group, set[int]] = field(default_factory=dict)
     _popular: dict[Group, list[tuple[str, float]]] = field(default_factory=dict)
 
@@ -106,14 +105,14 @@ class Shelf:
         self.around[intern(product)] = Around(
             tuple(map(_neighbour, said.candidates)),
             tuple(map(_neighbour, said.upgrades)),
-            self._row(said.weights),
-            self._row(said.later),
+            self.slots.row(said.weights),
+            self.slots.row(said.later),
             _gap(said.repurchase),
         )
 
     def put_listing(self, product: str, said: Product | None) -> None:
         """Take what the catalogue says of a product."""
-        slot = self.slot(product)
+        slot = self.slots[product]
         former = self.listings.pop(product, None)
         for group in former.groups() if former else ():
             self._members[group].discard(slot)
@@ -125,20 +124,20 @@ class Shelf:
 
     def put_counts(self, product: str, said: PairCounts | None) -> None:
         """Take what was counted of a product."""
-        self.popularity.put(self.slot(product), said)
+        self.popularity.put(self.slots[product], said)
         if said is None:
             self.counted.pop(product, None)
             return
         until = (said.bucket + 1) * BUCKET_DAYS
-        followers = self._row({other: number for other, (number, _) in said.follows.items()})
-        faded = np.fromiter((faded for _, faded in said.follows.values()), np.float32, len(said.follows))
+        after = np.array(list(said.follows.values()), np.float32).reshape(-1, 2)
+        followers = Row(self.slots.of(said.follows.keys()), after[:, 0].copy())
         self.until = max(self.until, until)
         self.counted[intern(product)] = Counted(
             orders=max(said.orders, 0),
             buyers=max(said.buyers, 0),
-            pairs=self._row(said.pairs),
+            pairs=self.slots.row(said.pairs),
             followers=followers,
-            follows=Row(followers.slots, faded),
+            follows=Row(followers.slots, after[:, 1].copy()),
             exposure=said.exposure,
             until=until,
             timing={intern(other): _gap_of(timing) for other, timing in said.timing.items()},
@@ -155,14 +154,6 @@ class Shelf:
             frozenset(map(intern, said.returned)),
         )
 
-    def slot(self, product: str) -> int:
-        """A product's number, for rows; given for good when it is first asked for."""
-        found = self._slots.get(product)
-        if found is None:
-            found = self._slots[intern(product)] = len(self.names)
-            self.names.append(intern(product))
-        return found
-
     def forget_popular(self) -> None:
         """Let lists of popular products be made anew when they are next asked for."""
         self._popular.clear()
@@ -176,7 +167,7 @@ class Shelf:
         if group not in self._popular:
             among = None if group == SHOP else self._members.get(group, ())
             best = self.popularity.top(among, POPULAR_KEPT)
-            self._popular[group] = [(self.names[slot], share) for slot, share in best]
+            self._popular[group] = [(self.slots.names[slot], share) for slot, share in best]
         return self._popular[group]
 
     def category(self, product: str) -> str | None:
@@ -203,7 +194,7 @@ class Shelf:
         for one in (*around.candidates, *around.upgrades):
             if one.product == other:
                 return one
-        counted, slot = self.counted.get(product), self._slots.get(other)
+        counted, slot = self.counted.get(product), self.slots.get(other)
         if counted is not None and slot is not None:
             together, later = int(counted.pairs.at(slot)), int(counted.followers.at(slot))
             gap = counted.timing.get(other)
@@ -213,9 +204,6 @@ class Shelf:
                 return _counted(other, together, counted.orders, gap)
         known = self.category(product) and self.category(other)
         return Neighbour(other, 0.0, 0, "category" if known else "popular", reliable=False)
-
-    def _row(self, weights: Mapping[str, float]) -> Row:
-        return Row.of({self.slot(other): weight for other, weight in weights.items()}) if weights else EMPTY
 
 
 def _counted(product: str, support: int, among: int, gap: Gap | None) -> Neighbour:

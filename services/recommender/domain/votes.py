@@ -5,8 +5,9 @@ two hundred weights each are added up in a fraction of a millisecond. Zeros are 
 numpy's selection takes a millisecond for a few thousand equal values.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import NamedTuple, Self
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from sys import intern
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,16 +28,32 @@ class Row(NamedTuple):
         found = np.flatnonzero(self.slots == slot)
         return float(self.weights[found[0]]) if len(found) else 0.0
 
-    @classmethod
-    def of(cls, weights: Mapping[int, float]) -> Self:
-        """Make a row of weights by slot."""
-        return cls(
-            np.fromiter(weights.keys(), np.int32, len(weights)),
-            np.fromiter(weights.values(), np.float32, len(weights)),
-        )
+
+EMPTY = Row(np.zeros(0, np.int32), np.zeros(0, np.float32))
 
 
-EMPTY = Row.of({})
+class Slots(dict[str, int]):
+    """Every product's number, given for good when it is first asked for; `names` are the products by number."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: list[str] = []
+
+    def __missing__(self, product: str) -> int:
+        product = intern(product)
+        found = self[product] = len(self.names)
+        self.names.append(product)
+        return found
+
+    def of(self, products: Collection[str]) -> NDArray[np.int32]:
+        """Return the numbers of products."""
+        return np.fromiter(map(self.__getitem__, products), np.int32, len(products))
+
+    def row(self, weights: Mapping[str, float]) -> Row:
+        """Return weights by product as a row."""
+        if not weights:
+            return EMPTY
+        return Row(self.of(weights.keys()), np.fromiter(weights.values(), np.float32, len(weights)))
 
 
 class Votes:
