@@ -6,6 +6,7 @@ Complete Journey's 155,848 baskets wait on `orders` of a real broker, its produc
 starts with nothing. All times run from its start, the process's own included. *counts*: the group has committed all orders
 and all deltas, which it does after both tables' changelogs are acknowledged; counts of baskets, of customers and of sequences
 come out of the same pass. *first stage*: the part of that until all orders were committed; the second stage runs beside it.
+`*_cpu_seconds` is what the process used by then: on a busy machine it tells more.
 *rows*: the last `pair-counts` and `customer-products` records are with the broker. *everything*: each product was ranked, too.
 From then on products are solved for finer weights in the time that is left; `--weights` waits for all of them. Then it is
 killed with SIGKILL and started on its disk, and once more on an empty one: seconds until /readyz says that its tables are
@@ -100,10 +101,13 @@ class Rebuild:
         counts = await until(counted, "counts", LIMIT_SECONDS)
         self._found.note("first_stage_seconds", first)
         self._found.note("counts_seconds", counts)
+        self._found.note("counts_cpu_seconds", self.service.cpu_seconds)
         self._found.note("orders_per_second", len(self._year.orders) / counts)
         self._found.note("lines_per_second", self._year.lines / counts)
         await self._published(now)
+        self._found.note("rows_cpu_seconds", self.service.cpu_seconds)
         self._found.note("everything_seconds", await self._waited("unranked", "complements", started))
+        self._found.note("everything_cpu_seconds", self.service.cpu_seconds)
         self._found.note("unsolved_left", await self._left("unsolved"))
         if self._weights:
             self._found.note("weights_seconds", await self._waited("unsolved", "weights", started))

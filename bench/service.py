@@ -55,6 +55,12 @@ class Service:
             raise RuntimeError(message)
         return psutil.Process(self._process.pid)
 
+    @property
+    def cpu_seconds(self) -> float:
+        """CPU that it has used since it started."""
+        times = self.process.cpu_times()
+        return float(times.user + times.system)
+
     def start(self) -> None:
         """Start it, or start it again."""
         command = [sys.executable, "-m", "services.cli", self.name]
