@@ -382,3 +382,13 @@ def test_what_is_pinned_may_be_alike() -> None:
 )
 def test_a_name_is_compared_without_size_measure_and_colour(name: str, other: str, same: bool) -> None:  # noqa: FBT001
     assert (stem(name) == stem(other)) is same
+
+
+def test_what_sells_more_of_late_than_it_used_to_is_raised_in_a_basket() -> None:
+    day = str(BUCKET * 28 + 27)
+    made = shelf(
+        {name: says(name, weights={"steady": 0.31, "rising": 0.3}) for name in ("bell", "bar")},
+        steady=counts("steady", 400, bought=300.0, recent={day: 20}),
+        rising=counts("rising", 400, bought=300.0, recent={day: 60}),
+    )
+    assert shown(made, beside("bell", "bar", k=2)) == ["rising", "steady"]
