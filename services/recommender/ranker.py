@@ -68,7 +68,7 @@ class Ranker:
         owned: Callable[[], frozenset[int]],
         busy: Callable[[], bool],
     ) -> None:
-        self._top = settings.recommender_top
+        self._sizes = settings.recommender_top, settings.recommender_pairs_kept
         self._seconds = settings.recommender_publish_seconds
         self._clock = clock
         self._publish = publish
@@ -145,7 +145,7 @@ class Ranker:
             self._market(shop).put_published(data)
 
     def _market(self, shop: str) -> Market:
-        return self.shops.setdefault(shop, Market(self._top))
+        return self.shops.setdefault(shop, Market(*self._sizes))
 
     def _mark(self, key: bytes) -> None:
         if self._partition.get(key) in self._had:

@@ -33,7 +33,7 @@ News = PairCounts | tuple[str, Listed]
 
 
 def told(news: list[News]) -> Mapping[str, Complements]:
-    market = Market(5)
+    market = Market(5, 200)
     for one in news:
         if isinstance(one, PairCounts):
             market.put(one)

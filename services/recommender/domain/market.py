@@ -6,7 +6,7 @@ from functools import partial
 from services.recommender.domain.model import Model
 from services.recommender.domain.ranking import candidate_of, complements
 from services.recommender.domain.relations import Rules
-from services.recommender.domain.shop import Listed, ShopCounts
+from services.recommender.domain.shop import Listed, Row, ShopCounts
 from services.recommender.domain.speaking import Speaking, rounded
 from services.recommender.domain.upgrades import upgrade_of, upgrades
 from shared.events import Candidate, Complements, PairCounts
@@ -17,17 +17,17 @@ TOLD_ORDERS = 50.0
 
 
 class Market:
-    """Keeps one shop. `top` candidates are ranked of a product."""
+    """Keeps one shop. `top` candidates are ranked of a product, whose row has `kept` neighbours and followers at most."""
 
-    def __init__(self, top: int) -> None:
+    def __init__(self, top: int, kept: int) -> None:
         self._top = top
-        self.counts = ShopCounts()
+        self.counts = ShopCounts(kept)
         self._model = Model()
         self._weights, self._later = Speaking(), Speaking()
         self._told: dict[str, float] = {}
 
     @property
-    def rows(self) -> Mapping[str, PairCounts]:
+    def rows(self) -> Mapping[str, Row]:
         """Every product's newest row."""
         return self.counts.rows
 

@@ -21,8 +21,8 @@ from itertools import islice
 from math import sqrt
 from typing import NamedTuple
 
-from services.recommender.domain.shop import ShopCounts
-from shared.events import Candidate, PairCounts
+from services.recommender.domain.shop import Row, ShopCounts
+from shared.events import Candidate
 
 SHRINKAGE = 20.0
 COLD_ORDERS = 20
@@ -50,12 +50,12 @@ class _Evidence:
     def __init__(self, counts: ShopCounts, product: str) -> None:
         self._counts = counts
         self._product = product
-        self.row = counts.rows.get(product) or PairCounts(product_id=product, orders=0, pairs={})
+        self.row = counts.rows.get(product) or Row(product)
         self._expected = counts.expectations(product)
 
     def of(self, other: str) -> _Weighed:
         row, later = self.row, follows(self._counts, self._product, other)
-        support = row.follows[other][0] if later else max(row.pairs.get(other, 0), 0)
+        support = row.follows[other] if later else max(row.pairs.get(other, 0), 0)
         among = row.buyers if later else row.orders
         share = min((support + SHRINKAGE * self._expected(other)) / (max(among, 0) + SHRINKAGE), 1.0)
         return _Weighed(share * self._counts.damping(other, support), other, share, support, later)
@@ -83,10 +83,10 @@ def follows(counts: ShopCounts, product: str, other: str) -> bool:
     If the two came in any order, as many would buy `product` after `other`, give or take the square root of both.
     """
     row = counts.rows.get(product)
-    later = row.follows.get(other, (0, 0.0))[0] if row else 0
+    later = row.follows.get(other, 0) if row else 0
     if row is None or later <= row.pairs.get(other, 0):
         return False
-    before = max(counts.followed(other, product), 0)
+    before = counts.followed(other, product)
     return later - before >= SEQUENCE_DEVIATIONS * sqrt(later + before)
 
 
@@ -121,9 +121,9 @@ def candidate_of(counts: ShopCounts, product: str, other: str) -> Candidate:
     return evidence.candidate(evidence.of(other))
 
 
-def _followers(counts: ShopCounts, row: PairCounts) -> Iterator[str]:
+def _followers(counts: ShopCounts, row: Row) -> Iterator[str]:
     least = SEQUENCE_DEVIATIONS**2
-    for other, (number, _) in row.follows.items():
+    for other, number in row.follows.items():
         if number >= least and follows(counts, row.product_id, other):
             yield other
 

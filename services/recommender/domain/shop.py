@@ -6,16 +6,14 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from heapq import nlargest
 from sys import intern
-from typing import Literal, NamedTuple, TypeVar
+from typing import Literal, NamedTuple
 
-from shared.events import PairCounts
+from shared.events import PairCounts, Timing
 
 ALPHA = 0.3
 DAMPING = 50.0
 BACK_OFF_CATEGORIES = 3
 POPULAR_KEPT = 200
-
-_Number = TypeVar("_Number")
 
 BackOff = Literal["category", "popular"]
 _NONE: Mapping[str, int] = {}
@@ -32,14 +30,28 @@ class Listed(NamedTuple):
 _UNLISTED = Listed()
 
 
+class Row(NamedTuple):
+    """What ranking needs of a product's `PairCounts`. `unseen`: as many may have bought each other later that it leaves out."""
+
+    product_id: str
+    orders: int = 0
+    buyers: int = 0
+    pairs: Mapping[str, int] = _NONE
+    follows: Mapping[str, int] = _NONE
+    timing: Mapping[str, Timing] = {}
+    repurchase: Timing | None = None
+    unseen: int = 0
+
+
 @dataclass
 class ShopCounts:
     """Everybody's rows of one shop, neighbours pruned, and its catalogue; whatever order they come in, they end the same.
 
-    `lines` are all lines bought, `links` all neighbours counted.
+    Rows with `kept` followers are taken to be pruned. `lines` are all lines bought, `links` all neighbours counted.
     """
 
-    rows: dict[str, PairCounts] = field(default_factory=dict)
+    kept: int = 200
+    rows: dict[str, Row] = field(default_factory=dict)
     listed: dict[str, Listed] = field(default_factory=dict)
     lines: int = 0
     links: int = 0
@@ -60,15 +72,17 @@ class ShopCounts:
         """
         self._leave(row.product_id)
         product, former = intern(row.product_id), self.rows.get(row.product_id)
-        interned = row.model_copy(
-            update={
-                "product_id": product,
-                "pairs": _interned(row.pairs),
-                "together": _interned(row.together),
-                "follows": _interned(row.follows),
-            }
+        followers = {intern(other): number for other, (number, _) in row.follows.items()}
+        interned = self.rows[product] = Row(
+            product,
+            row.orders,
+            row.buyers,
+            {intern(other): number for other, number in row.pairs.items()},
+            followers,
+            {intern(other): timing for other, timing in row.timing.items()},
+            row.repurchase,
+            min(followers.values()) if len(followers) >= self.kept else 0,
         )
-        self.rows[product] = interned
         self._sold[product] = row.orders
         self._damping[product] = _damped(row.orders)
         before = former.pairs.keys() if former else _NONE.keys()
@@ -83,14 +97,13 @@ class ShopCounts:
         former = self.listed.get(product, _UNLISTED)
         if former == listed:
             return frozenset()
-        moved = former.category != listed.category
-        touched = {product} | {other for other in self._having.get(product, ()) if moved}
-        for one in touched:
-            self._leave(one)
+        self._leave(product)
         category = intern(listed.category) if listed.category else None
         self.listed[intern(product)] = listed._replace(category=category)
-        for one in touched:
-            self._join(one)
+        self._join(product)
+        if former.category != category:
+            for one in self._having.get(product, ()):
+                self._move(one, product, former.category or "", category or "")
         peers = {
             *self._by_category.get(former.category or "", ()),
             *self._by_category.get(category or "", ()),
@@ -111,9 +124,9 @@ class ShopCounts:
         return frozenset(self._having.get(product, ()))
 
     def followed(self, product: str, other: str) -> int:
-        """Customers who first bought `product` and `other` later, as far as that is kept."""
+        """Customers who first bought `product` and `other` later; where that was pruned, as many as there may be."""
         row = self.rows.get(product)
-        return row.follows.get(other, (0, 0.0))[0] if row else 0
+        return max(row.follows.get(other, row.unseen), 0) if row else 0
 
     def forget_popular(self) -> None:
         """Let lists of popular products and linked categories be made anew when they are next asked for."""
@@ -186,6 +199,16 @@ class ShopCounts:
         self._joined[product] = category, linked
         self._add(product, category, linked, 1)
 
+    def _move(self, product: str, other: str, former: str, category: str) -> None:
+        """Count what `product` has with `other` under another category of that."""
+        mine, linked = self._joined[product]
+        number = self.rows[product].pairs[other]
+        counted = [linked] if mine is None else [linked, self._category_links[mine]]
+        for links in counted:
+            for name, change in ((former, -number), (category, number)):
+                if name or links is linked:
+                    links[name] = links.get(name, 0) + change
+
     def _add(self, product: str, category: str | None, linked: Mapping[str, int], sign: int) -> None:
         bought = self._sold.get(product, 0)
         self.lines += sign * bought
@@ -202,10 +225,6 @@ class ShopCounts:
             members[product] = bought
         else:
             members.pop(product, None)
-
-
-def _interned(counts: Mapping[str, _Number]) -> dict[str, _Number]:
-    return {intern(other): number for other, number in counts.items()}
 
 
 def _damped(bought: int) -> float:

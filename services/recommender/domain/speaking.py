@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from heapq import nlargest
 from sys import intern
 
-LEAST_WEIGHT = 1e-4
+LEAST_WEIGHT = 3e-4
 """What speaks for another by less is not kept."""
 MOVED = 0.05
 """Weights are worth another look once all their changes together are more than this part of them."""
@@ -21,7 +21,7 @@ class Speaking:
 
     def __init__(self) -> None:
         self._weights: dict[str, dict[str, float]] = {}
-        self._speakers: dict[str, set[str]] = {}
+        self._speakers: dict[str, tuple[str, ...]] = {}
         self._solved: set[str] = set()
         self._total: dict[str, float] = {}
         self._moved: dict[str, float] = {}
@@ -30,7 +30,7 @@ class Speaking:
         """Take what was published as the weights of `product`, where nothing was solved yet."""
         for other, weight in weights.items():
             if other not in self._solved:
-                self._speakers.setdefault(intern(other), set()).add(intern(product))
+                self._speakers[intern(other)] = (*self._speakers.get(other, ()), intern(product))
                 self._set(product, other, weight)
         self._moved.pop(product, None)
 
@@ -38,10 +38,9 @@ class Speaking:
         """Take how much others speak for `product`; returns those whose weights have moved since they were last settled."""
         product = intern(product)
         kept = {intern(other): weight for other, weight in column.items() if abs(weight) >= LEAST_WEIGHT}
-        before = self._speakers.get(product, set())
-        self._speakers[product] = set(kept)
+        touched = kept.keys() | self._speakers.get(product, ())
+        self._speakers[product] = tuple(kept)
         self._solved.add(product)
-        touched = before | kept.keys()
         for other in touched:
             self._set(other, product, kept.get(other, 0.0))
         return sorted(

@@ -17,7 +17,7 @@ def upgrades(counts: ShopCounts, product: str) -> list[Candidate]:
     row, listed = counts.rows.get(product), counts.listing(product)
     found = [
         upgrade_of(counts, product, other)
-        for other, (support, _) in (row.follows.items() if row else ())
+        for other, support in (row.follows.items() if row else ())
         if other != product
         and support >= UPGRADE_SUPPORT
         and is_dearer(counts.listing(other), listed)
@@ -29,7 +29,7 @@ def upgrades(counts: ShopCounts, product: str) -> list[Candidate]:
 def upgrade_of(counts: ShopCounts, product: str, other: str) -> Candidate:
     """Say how many owners of `product` bought `other` later, whether or not it is dearer."""
     row = counts.rows.get(product)
-    support = counts.followed(product, other)
+    support = row.follows.get(other, 0) if row else 0
     buyers = max(row.buyers, support) if row else 0
     return Candidate(
         product_id=other,

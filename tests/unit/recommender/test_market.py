@@ -4,35 +4,41 @@ import pytest
 
 from services.recommender.domain.market import Market
 from services.recommender.domain.relations import NO_RULES, Ban, Made, Pin, Rules, ShopRelations
-from shared.events import Candidate, Complements, Timing
+from shared.events import Candidate, Complements, PairCounts, Timing
 from tests.support.ranking import listed, row
 
 GAP = Timing(support=90, share=0.45, days=(50.0, 60.0, 70.0), mean_days=60.0)
 TODAY = 20_000
 
 
+def rows() -> list[PairCounts]:
+    kettlebell = row(
+        "kettlebell",
+        200,
+        {"mat": 120, "band": 40, "chalk": 10},
+        buyers=180,
+        follows={"heavier": 90},
+        timing={"heavier": GAP},
+        repurchase=GAP,
+    )
+    return [
+        kettlebell,
+        row("mat", 150, {"kettlebell": 120, "band": 20}),
+        row("band", 60, {"kettlebell": 40, "mat": 20}),
+        row("chalk", 200, {"kettlebell": 10}),
+        row("heavier", 100, {}),
+    ]
+
+
 @pytest.fixture
 def market() -> Market:
     """Give a shop where mats and bands go with kettlebells, whose owners later buy heavier ones."""
-    made = Market(3)
+    made = Market(3, 200)
     prices = {"kettlebell": "30", "heavier": "40", "gold": "300"}
     for product, price in prices.items():
         made.put_listing(product, listed("weights", price))
-    made.put(
-        row(
-            "kettlebell",
-            200,
-            {"mat": 120, "band": 40, "chalk": 10},
-            buyers=180,
-            follows={"heavier": 90},
-            timing={"heavier": GAP},
-            repurchase=GAP,
-        )
-    )
-    made.put(row("mat", 150, {"kettlebell": 120, "band": 20}))
-    made.put(row("band", 60, {"kettlebell": 40, "mat": 20}))
-    made.put(row("chalk", 200, {"kettlebell": 10}))
-    made.put(row("heavier", 100, {}))
+    for one in rows():
+        made.put(one)
     return made
 
 
@@ -102,9 +108,9 @@ def test_what_was_published_stands_in_for_what_is_not_solved_yet(market: Market)
     for product in market.rows:
         market.solve(product)
     before = said(market)
-    again = Market(3)
+    again = Market(3, 200)
     again.put_published(before)
-    for one in market.rows.values():
+    for one in rows():
         again.put(one)
     assert (said(again).weights, said(again).later) == (before.weights, before.later)
 

@@ -108,6 +108,16 @@ def test_a_sequence_is_later_than_together_and_more_often_than_the_other_way_rou
     assert found.get("anchor") == (relation or "popular")
 
 
+def test_where_the_other_way_round_was_pruned_it_may_be_as_often_as_what_was_kept() -> None:
+    relations_by_kept = {}
+    for kept in (2, 3):
+        counts = ShopCounts(kept)
+        put(counts, "rare", 50, {"banana": 5}, follows={"banana": 20})
+        put(counts, "banana", 900, {}, follows={"bread": 80, "milk": 15})
+        relations_by_kept[kept] = relations(ranked(counts, "rare", 1, ["banana"]))
+    assert relations_by_kept == {2: {"banana": "pair"}, 3: {"banana": "sequence"}}
+
+
 def test_a_sequence_stands_before_the_first_pair_that_weighs_less() -> None:
     counts = ShopCounts()
     put(counts, "a", 1000, {"first": 400, "second": 100, "third": 90}, buyers=1000, follows={"later": 200})
@@ -164,8 +174,7 @@ def test_an_empty_shop_proposes_nothing() -> None:
 
 def test_newest_counts_replace_former_ones_whole(shop: ShopCounts) -> None:
     before = {one: ranked(shop, one) for one in shop.rows}
-    former = shop.rows["kettlebell"]
     shop.put(PairCounts(product_id="kettlebell", orders=1, pairs={"banana": 1, "oddity": 1}))
-    shop.put(former)
+    put(shop, "kettlebell", 500, {"banana": 250, "mat": 240, "dumbbell": 5})
     shop.forget_popular()
     assert {one: ranked(shop, one) for one in before} == before
