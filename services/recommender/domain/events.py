@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping
 from math import floor
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-Array = NDArray[np.generic]
+Array = NDArray[Any]
 Numbers = NDArray[np.float64]
 
 

@@ -1,7 +1,6 @@
 """Relevance live: what `relevance.py` says of a shop, one product at a time, from rows as they come."""
 
 from collections.abc import Iterable, Mapping
-from heapq import nlargest
 
 import numpy as np
 
@@ -78,9 +77,11 @@ class Model:
         return self._named(near, config.beyond_part * beyond / self._common(near))
 
     def owners(self, product: str) -> Mapping[str, float]:
-        """How much owning another product speaks for `product`."""
-        slot = self._slots.of(product)
-        return self._named(*self._solve(self._owners, slot, self._config.customer_penalty))
+        """How much owning another product speaks for `product`, less for what everybody owns."""
+        config, slot = self._config, self._slots.of(product)
+        near, weights = self._solve(self._owners, slot, config.customer_penalty)
+        common = (float(self._owners.bought(slot)) + config.damping) ** config.customer_alpha
+        return self._named(near, weights / common)
 
     def _common(self, slots: int | Slots) -> Floats:
         bought = self._baskets.bought(slots) * np.float32(self._present())
@@ -89,7 +90,7 @@ class Model:
     def _solve(self, matrix: Matrix, slot: int, penalty: float) -> tuple[Slots, Floats]:
         self._read((slot,))
         self._read(matrix.row(slot)[0].tolist())
-        return matrix.solve(slot, penalty)
+        return matrix.solve(slot, penalty, self._config.neighbours)
 
     def _read(self, slots: Iterable[int]) -> None:
         for slot in self._unread.keys() & slots:
@@ -108,7 +109,7 @@ class Model:
         owned = {other: number * customers for other, number in row.pairs.items() if number > 0}
         for other, (number, _) in row.follows.items():
             owned[other] = owned.get(other, 0.0) + max(number, 0)
-        return nlargest(self._config.neighbours, owned.items(), key=lambda item: (item[1], item[0]))
+        return list(owned.items())
 
     def _named(self, near: Slots, weights: Floats) -> Mapping[str, float]:
         return {self._slots.names[slot]: float(weight) for slot, weight in zip(near, weights, strict=True)}

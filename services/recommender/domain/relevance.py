@@ -14,6 +14,7 @@ Journey (bench/relevance.py):
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -191,9 +192,9 @@ def score_next(
     return scores + _over_slots(counts, weights, parts)
 
 
-def _by_its_top(part: Scores) -> Scores:
+def _by_its_top(part: NDArray[Any]) -> Scores:
     top = np.sort(part)[-TOP_OF_A_PART:].mean() if len(part) else 0.0
-    return part / top if top > 0 else np.zeros(len(part))
+    return np.asarray(part / top, np.float64) if top > 0 else np.zeros(len(part))
 
 
 def hint(counts: Counts, day: float) -> Scores:

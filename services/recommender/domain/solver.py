@@ -41,9 +41,11 @@ class Matrix:
         """Neighbours of a slot and their counts; both empty if it has none."""
         return self._rows.get(slot, _EMPTY)
 
-    def solve(self, slot: int, penalty: float) -> tuple[Slots, Floats]:
-        """Neighbours of a slot, and how much having each speaks for it."""
-        near, _ = self.row(slot)
+    def solve(self, slot: int, penalty: float, most: int) -> tuple[Slots, Floats]:
+        """The `most` heaviest neighbours of a slot, and how much having each speaks for it."""
+        near, counts = self.row(slot)
+        if len(near) > most:
+            near = near[np.lexsort((near, -counts))[:most]]
         if not len(near):
             return _EMPTY
         gram = self._among(np.concatenate([[slot], near]))

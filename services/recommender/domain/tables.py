@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from services.recommender.domain.events import Events, Numbers
+from services.recommender.domain.events import Array, Events, Numbers
 from services.recommender.domain.gaps import EDGES
 from services.recommender.domain.rows import FOLLOWS_HALF_LIFE, follow_weight, together_fade
 from services.recommender.domain.tally import BUCKET_DAYS
@@ -53,17 +53,15 @@ def add_up(noted: Noted, catalogue: Slots, size: int, kept: int) -> Tables:
     place[catalogue] = np.arange(len(catalogue))
     sums = _Sums(place, len(catalogue))
     slots, buckets, signs = noted.bought.columns()
-    newest = np.zeros(len(catalogue), np.int64)
-    known = place[slots] >= 0
-    np.maximum.at(newest, place[slots[known]], buckets[known])
+    newest = _newest(place, len(catalogue), slots, buckets, signs)
     last = int(newest.max(initial=0))
     fades = np.array([together_fade(ago) for ago in range(last + 1)])
     orders = sums.single(slots, signs)
-    held = sums.single(slots, signs * fades[last - buckets])
+    held = sums.single(slots, signs * fades[np.maximum(last - buckets, 0)])
     one, other, buckets, signs = noted.pairs.columns()
     cells, inside = sums.cells(one, other)
     both = sums.square(cells, signs[inside])
-    faded = sums.square(cells, (signs * fades[last - buckets])[inside])
+    faded = sums.square(cells, (signs * fades[np.maximum(last - buckets, 0)])[inside])
     near = heaviest(faded + faded.T, kept)
     slots, signs = noted.buyers.columns()
     first = sums.single(slots, signs)
@@ -90,24 +88,36 @@ def add_up(noted: Noted, catalogue: Slots, size: int, kept: int) -> Tables:
     )
 
 
+def _newest(place: Slots, size: int, slots: Array, buckets: Array, signs: Array) -> NDArray[np.int64]:
+    """Newest bucket [n] in which each was bought; 0 for what was not."""
+    known = place[slots] >= 0
+    if not known.any():
+        return np.zeros(size, np.int64)
+    least, span = int(buckets.min()), int(np.ptp(buckets)) + 1
+    cells = place[slots[known]] * span + (buckets[known] - least)
+    held = np.bincount(cells, signs[known], size * span).reshape(size, span) > 0
+    return np.where(held.any(axis=1), least + span - 1 - np.argmax(held[:, ::-1], axis=1), 0)
+
+
 class _Sums:
     """Adds up what concerns slots of the catalogue alone."""
 
     def __init__(self, place: Slots, size: int) -> None:
         self._place, self._size = place, size
 
-    def single(self, slots: Slots, weights: Numbers) -> Numbers:
+    def single(self, slots: Array, weights: Array) -> Numbers:
         places = self._place[slots]
         known = places >= 0
-        return np.bincount(places[known], weights[known], self._size)
+        return np.asarray(np.bincount(places[known], weights[known], self._size), np.float64)
 
-    def cells(self, one: Slots, other: Slots) -> tuple[Slots, NDArray[np.bool_]]:
+    def cells(self, one: Array, other: Array) -> tuple[Slots, NDArray[np.bool_]]:
         rows, columns = self._place[one], self._place[other]
         inside = (rows >= 0) & (columns >= 0)
         return rows[inside] * self._size + columns[inside], inside
 
-    def square(self, cells: Slots, weights: Numbers) -> Numbers:
-        return np.bincount(cells, weights, self._size**2).reshape(self._size, self._size)
+    def square(self, cells: Slots, weights: Array) -> Numbers:
+        found = np.bincount(cells, weights, self._size**2)
+        return np.asarray(found, np.float64).reshape(self._size, self._size)
 
 
 class _Weigher:
@@ -116,13 +126,14 @@ class _Weigher:
     def __init__(self, place: Slots, newest: NDArray[np.int64]) -> None:
         self._place, self._newest = place, newest
 
-    def __call__(self, slots: Slots, buckets: Slots, gaps: Slots) -> Numbers:
+    def __call__(self, slots: Array, buckets: Array, gaps: Array) -> Numbers:
         places = self._place[slots]
         own = self._newest[places]
-        ago = np.where(places >= 0, own - buckets, 0)
+        ago = np.where(places >= 0, np.maximum(own - buckets, 0), 0)
         table = _follow_fades(int(ago.max(initial=0)) + 1)
         last = int(self._newest.max(initial=0))
-        return table[ago, gaps] * np.exp2(-(last - own) * (BUCKET_DAYS / FOLLOWS_HALF_LIFE))
+        further = np.exp2(-(last - own) * (BUCKET_DAYS / FOLLOWS_HALF_LIFE))
+        return np.asarray(table[ago, gaps] * further, np.float64)
 
 
 def _follow_fades(buckets: int) -> Numbers:
@@ -134,12 +145,13 @@ def _follow_fades(buckets: int) -> Numbers:
     return table
 
 
-def heaviest(numbers: Numbers, kept: int) -> NDArray[np.bool_]:
+def heaviest(numbers: Array, kept: int) -> NDArray[np.bool_]:
     """Which are among the `kept` largest positive ones of their row; of equals the first."""
-    chosen = numbers > 0
+    chosen: NDArray[np.bool_] = numbers > 0
     if numbers.shape[1] <= kept:
         return chosen
     least = np.partition(numbers, -kept, axis=1)[:, -kept, None]
     above, level = numbers > least, numbers == least
     room = kept - above.sum(axis=1, keepdims=True)
-    return chosen & (above | (level & (np.cumsum(level, axis=1) <= room)))
+    found: NDArray[np.bool_] = chosen & (above | (level & (np.cumsum(level, axis=1) <= room)))
+    return found

@@ -94,7 +94,8 @@ def test_owners_are_who_bought_the_other_later_either_way_and_those_who_bought_b
     model.put(row("a", 100, {"b": 10}, buyers=50, follows={"b": 20}))
     model.put(row("b", 80, {"a": 10}, buyers=40, follows={"a": 6}))
     both = 20 + 10 * 50 / 100 / 2 + 6 + 10 * 40 / 80 / 2
-    assert model.owners("a") == pytest.approx({"b": both / (40 + DEFAULT.customer_penalty)}, rel=1e-5)
+    weight = both / (40 + DEFAULT.customer_penalty) / (50 + DEFAULT.damping) ** DEFAULT.customer_alpha
+    assert model.owners("a") == pytest.approx({"b": weight}, rel=1e-5)
 
 
 def test_what_is_bought_together_is_ordered_by_share_popularity_and_trend() -> None:
