@@ -1,17 +1,17 @@
 """What sells of late, more than it used to, or to customers who had not had it: numbers for every product of a shop.
 
-A purchase counts half after a half-life, by the newest day on which the shop sold anything; what rows have faded to the end
-of their own newest bucket is faded further, to the end of the shop's. What was sold before the weeks that rows keep by day
-counts a little.
+They are those of `cooccurrence.Counts` on the newest day on which the shop sold anything, from rows.
 """
 
 from collections.abc import Iterable, Mapping
+from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
-from services.recommender.domain.cooccurrence import NEWLY_HALF_LIFE, RECENT_HALF_LIFE
+from services.recommender.domain.cooccurrence import NEWLY_HALF_LIFE, POPULAR_DAYS, RECENT_HALF_LIFE
 from services.recommender.domain.relevance import DEFAULT, trend
-from services.recommender.domain.rows import TOGETHER_HALF_LIFE
+from services.recommender.domain.rows import RECENT_DAYS, TOGETHER_HALF_LIFE
 from services.recommender.domain.tally import BUCKET_DAYS
 from services.recommender.domain.votes import Scores, by_its_top
 from shared.events import PairCounts
@@ -19,29 +19,39 @@ from shared.events import PairCounts
 LONG_AGO = 0.01
 """What an order of any time counts, beside one of today."""
 
+_ROOM = 64
+_DAYS = np.arange(RECENT_DAYS)
+
+
+class _Made(NamedTuple):
+    now: Scores
+    newly: Scores
+    trend: Scores
+
 
 class Popularity:
     """Numbers by slot, as of the first time that they are asked for after `forget`."""
 
     def __init__(self) -> None:
-        self._known: Scores = np.zeros((6, 0))
-        self._size = 0
-        self._made: tuple[Scores, Scores, Scores] | None = None
+        self._size = self._day = 0
+        self._sold: Scores = np.zeros((3, _ROOM))
+        self._by_day: NDArray[np.float32] = np.zeros((2, _ROOM, RECENT_DAYS), np.float32)
+        self._made: _Made | None = None
 
     @property
     def now(self) -> Scores:
         """What sells of late."""
-        return self._numbers()[0]
+        return self._numbers().now
 
     @property
     def newly(self) -> Scores:
         """What customers who had ordered before bought for the first time of late; its top is about 1."""
-        return self._numbers()[1]
+        return self._numbers().newly
 
     @property
     def trend(self) -> Scores:
         """By how much more than over the years it sells of late, to a power: about 1 for most."""
-        return self._numbers()[2]
+        return self._numbers().trend
 
     def forget(self) -> None:
         """Have the numbers made anew when they are next asked for."""
@@ -49,30 +59,30 @@ class Popularity:
 
     def put(self, slot: int, row: PairCounts | None) -> None:
         """Take a product's newest row; None: it has none anymore."""
-        if slot >= self._known.shape[1]:
-            wider = np.zeros((6, max(2 * slot, 64)))
-            wider[:, : self._known.shape[1]] = self._known
-            self._known = wider
+        if slot >= self._sold.shape[1]:
+            self._sold = np.concatenate([self._sold, np.zeros((3, slot))], axis=1)
+            room = np.zeros((2, slot, RECENT_DAYS), np.float32)
+            self._by_day = np.concatenate([self._by_day, room], axis=1)
         self._size = max(self._size, slot + 1)
+        self._by_day[:, slot] = 0.0
         if row is None:
-            self._known[:, slot] = 0.0
+            self._sold[:, slot] = 0.0
             return
-        day = max(map(int, row.recent), default=0)
-        recent, newly = _faded(row.recent, day, RECENT_HALF_LIFE), _faded(row.newly, day, NEWLY_HALF_LIFE)
         until = (row.bucket + 1) * BUCKET_DAYS
-        self._known[:, slot] = max(row.orders, 0), row.bought, until, recent, newly, day
+        self._sold[:, slot] = max(row.orders, 0), row.bought, until
+        for of, by_day in zip(self._by_day[:, slot], (row.recent, row.newly), strict=True):
+            _spread(of, by_day, until - RECENT_DAYS)
+        self._day = max(self._day, *map(int, row.recent), 0)
 
-    def _numbers(self) -> tuple[Scores, Scores, Scores]:
+    def _numbers(self) -> _Made:
         if self._made is None:
-            total, bought, until, recent, newly, day = self._known[:, : self._size]
-            ago = day.max(initial=0.0) - day
-            recent = recent * np.exp2(-ago / RECENT_HALF_LIFE)
+            orders, bought, until = self._sold[:, : self._size]
+            recent_days, newly_days = self._by_day[:, : self._size]
+            ago = np.clip(self._day - (until[:, None].astype(int) - RECENT_DAYS + _DAYS), 0, POPULAR_DAYS)
+            recent = (recent_days * _fades(RECENT_HALF_LIFE)[ago]).sum(axis=1)
+            newly = (newly_days * _fades(NEWLY_HALF_LIFE)[ago]).sum(axis=1)
             bought = bought * np.exp2((until - until.max(initial=0.0)) / TOGETHER_HALF_LIFE)
-            self._made = (
-                recent + LONG_AGO * total,
-                by_its_top(newly * np.exp2(-ago / NEWLY_HALF_LIFE)),
-                trend(recent, bought, DEFAULT),
-            )
+            self._made = _Made(recent + LONG_AGO * orders, by_its_top(newly), trend(recent, bought, DEFAULT))
         return self._made
 
     def top(self, among: Iterable[int] | None, number: int) -> list[tuple[int, float]]:
@@ -82,17 +92,20 @@ class Popularity:
         slots = slots[slots < len(now)]
         slots = slots[now[slots] > 0]
         values = now[slots]
+        total = values.sum()
         if len(slots) > number:
             kept = np.argpartition(-values, number)[:number]
-            slots, total, values = slots[kept], values.sum(), values[kept]
-        else:
-            total = values.sum()
+            slots, values = slots[kept], values[kept]
         order = np.lexsort((slots, -values))
         return [(int(slots[place]), float(values[place] / total)) for place in order]
 
 
-def _faded(by_day: Mapping[str, int], until: float, half_life: float) -> float:
-    """Sum up as of day `until`, after which there is none."""
-    ago = until - np.fromiter(map(int, by_day), np.float64, len(by_day))
-    numbers = np.fromiter(by_day.values(), np.float64, len(by_day))
-    return float(numbers @ np.exp2(-np.maximum(ago, 0.0) / half_life))
+def _spread(of: NDArray[np.float32], by_day: Mapping[str, int], first: int) -> None:
+    for day, number in by_day.items():
+        if 0 <= int(day) - first < RECENT_DAYS:
+            of[int(day) - first] = number
+
+
+def _fades(half_life: float) -> Scores:
+    """By days ago; nothing from POPULAR_DAYS on."""
+    return np.append(np.exp2(-np.arange(POPULAR_DAYS) / half_life), 0.0)

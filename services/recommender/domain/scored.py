@@ -58,15 +58,29 @@ def together(shelf: Shelf, basket: Sequence[str]) -> Iterator[Coming]:
         return
     votes = Votes([shelf.around[product].weights for product in asked], [1.0] * len(asked))
     if len(votes):
-        scores, trend = votes.totals(len(shelf.slots.names)), shelf.popularity.trend
-        scores[: len(trend)] *= trend
-        yield from _elected(shelf, asked, (votes,), scores)
+        yield from _elected(shelf, asked, (votes,), basket_scores(shelf, votes))
     yield from _by_shares(shelf, asked)
 
 
 def following(shelf: Shelf, owned: Mapping[str, Owned]) -> Iterator[Coming]:
     """Yield what a customer who has `owned` (latest first) buys next, best first."""
-    size, newly = len(shelf.slots.names), shelf.popularity.newly
+    asked, rounds, scores = next_scores(shelf, owned)
+    yield from _elected(shelf, asked, rounds, scores)
+    yield from _by_shares(shelf, asked)
+
+
+def basket_scores(shelf: Shelf, votes: Votes) -> Scores:
+    """Score every slot [n] by the weights of a basket's products."""
+    scores, trend = votes.totals(len(shelf.slots)), shelf.popularity.trend
+    scores[: len(trend)] *= trend
+    return scores
+
+
+def next_scores(
+    shelf: Shelf, owned: Mapping[str, Owned]
+) -> tuple[Sequence[str], tuple[Votes, Votes], Scores]:
+    """Score every slot [n] by what a customer has. Says too of whose votes, and those of owners and of followers."""
+    size, newly = len(shelf.slots), shelf.popularity.newly
     scores = np.zeros(size)
     scores[: len(newly)] = RELEVANCE.newly_part * newly
     asked = [
@@ -80,8 +94,7 @@ def following(shelf: Shelf, owned: Mapping[str, Owned]) -> Iterator[Coming]:
     scores += RELEVANCE.owners_part * by_its_top(owners.totals(size)) + RELEVANCE.follows_part * by_its_top(
         after.totals(size)
     )
-    yield from _elected(shelf, asked, (owners, after), scores)
-    yield from _by_shares(shelf, asked)
+    return asked, (owners, after), scores
 
 
 def _freshness(owned: Sequence[Owned]) -> list[float]:

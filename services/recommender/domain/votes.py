@@ -102,7 +102,9 @@ def _sorted(slots: NDArray[np.intp], values: Scores) -> list[int]:
 def by_its_top(part: Scores) -> Scores:
     """Divide a part by the mean of its largest values, so that parts can be added; a part without any is zero."""
     values = part[part > 0]
+    if len(values) < _TOP_OF_A_PART:
+        values = part
     if len(values) > _TOP_OF_A_PART:
         values = np.partition(values, len(values) - _TOP_OF_A_PART)[-_TOP_OF_A_PART:]
-    top = values.sum() / min(_TOP_OF_A_PART, max(len(part), 1))
+    top = values.mean() if len(values) else 0.0
     return part / top if top > 0 else np.zeros(len(part))
