@@ -5,7 +5,6 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from bench.relevance_cost import Meter
 from bench.relevance_data import Floats, Instance, Log
@@ -17,28 +16,17 @@ from services.recommender.domain.relevance import (
     hint,
     score_complement,
     score_next,
-    solve,
+    solved,
+    unsolved,
 )
-from services.recommender.domain.tables import Tables
 
 OURS, OURS_TUNED = "ours", "ours, tuned per shop"
 COUNTING = "ours: counting"
-SOLVED = {
-    "C": ("neighbours", "basket_penalty", "basket_alpha", "damping", "beyond_part"),
-    "S": ("neighbours",),
-    "N": ("neighbours", "customer_penalty"),
+SOLVING: dict[str, tuple[str, ...]] = {
+    "C": ("basket_penalty", "basket_alpha", "damping", "beyond_part"),
+    "S": (),
+    "N": ("customer_penalty", "customer_alpha", "damping"),
 }
-
-
-class _Counts(Counts):
-    """Counters whose rows are added up once for all configurations of a moment."""
-
-    _made: tuple[tuple[int, int], Tables] | None = None
-
-    def tables(self, catalogue: NDArray[np.intp], kept: int) -> Tables:
-        if self._made is None or self._made[0] != (self.orders, kept):
-            self._made = (self.orders, kept), super().tables(catalogue, kept)
-        return self._made[1]
 
 
 class Ours:
@@ -47,7 +35,7 @@ class Ours:
     def __init__(self, log: Log, meter: Meter) -> None:
         self._log = log
         self._meter = meter
-        self._counts = _Counts(log.size)
+        self._counts = Counts(log.size)
         self._taken = 0
         self._weights: dict[tuple[str, Config], Weights] = {}
 
@@ -55,18 +43,18 @@ class Ours:
         """Bring counters and weights to the moment before `order`, for tasks and configurations."""
         with self._meter.measure(COUNTING):
             self._advance(order)
-            self._counts.tables(np.arange(self._log.size), DEFAULT.neighbours)
+            rows = unsolved(self._counts)
         self._weights.clear()
-        for task, config in sorted({(task, _solved(task, config)) for task, config in wanted}, key=str):
+        for task, config in sorted({(task, _solving(task, config)) for task, config in wanted}, key=str):
             with self._meter.measure(f"{OURS}: {task}"):
-                solved = solve(self._counts, config, baskets=task == "C", customers=task == "N")
-            self._weights[task, config] = solved
+                weights = solved(replace(rows, config=config), baskets=task == "C", customers=task == "N")
+            self._weights[task, config] = weights
 
     def answer(self, task: str, asked: Instance, config: Config) -> Floats:
         """Scores [n], by what is known before the question's order."""
         self._advance(asked.order)
         day = float(self._log.days[asked.order])
-        weights = replace(self._weights[task, _solved(task, config)], config=config)
+        weights = replace(self._weights[task, _solving(task, config)], config=config)
         if task == "N":
             customer = str(self._log.customers[asked.order])
             scores = score_next(self._counts, weights, customer, (), day)
@@ -81,9 +69,9 @@ class Ours:
         self._taken = max(self._taken, order)
 
 
-def _solved(task: str, config: Config) -> Config:
+def _solving(task: str, config: Config) -> Config:
     """The configuration as far as weights for a task depend on it."""
-    return replace(DEFAULT, **{name: getattr(config, name) for name in SOLVED[task]})
+    return replace(DEFAULT, **{name: getattr(config, name) for name in SOLVING[task]})
 
 
 @dataclass(frozen=True)
@@ -127,11 +115,12 @@ CONFIGS: dict[str, list[Config]] = {
         DEFAULT,
         *(_with(newly_part=value) for value in (0.6, 1.2)),
         _with(follows_part=1.0),
-        _with(customer_penalty=80.0),
+        _with(customer_alpha=0.0),
         _with(owned_half_life=365.0),
     ],
 }
 # Quality against coverage: the less popularity counts, the more is shown.
 FRONTIER = [
     _sweep("N", "newly_part", (0.0, 0.3, 0.6, 0.9, 1.2, 1.6)),
+    _sweep("N", "customer_alpha", (0.0, 0.1, 0.2, 0.35)),
 ]
