@@ -21,6 +21,11 @@ LONG_AGO = 0.01
 
 _ROOM = 64
 _DAYS = np.arange(RECENT_DAYS)
+_RECENT, _NEWLY = (
+    np.append(np.exp2(-np.arange(POPULAR_DAYS) / half_life), 0.0).astype(np.float32)
+    for half_life in (RECENT_HALF_LIFE, NEWLY_HALF_LIFE)
+)
+"""What a day counts, by how long ago it is; nothing from POPULAR_DAYS on."""
 
 
 class _Made(NamedTuple):
@@ -77,13 +82,20 @@ class Popularity:
     def _numbers(self) -> _Made:
         if self._made is None:
             orders, bought, until = self._sold[:, : self._size]
-            recent_days, newly_days = self._by_day[:, : self._size]
-            ago = np.clip(self._day - (until[:, None].astype(int) - RECENT_DAYS + _DAYS), 0, POPULAR_DAYS)
-            recent = (recent_days * _fades(RECENT_HALF_LIFE)[ago]).sum(axis=1)
-            newly = (newly_days * _fades(NEWLY_HALF_LIFE)[ago]).sum(axis=1)
+            recent, newly = self._faded(until)
             bought = bought * np.exp2((until - until.max(initial=0.0)) / TOGETHER_HALF_LIFE)
             self._made = _Made(recent + LONG_AGO * orders, by_its_top(newly), trend(recent, bought, DEFAULT))
         return self._made
+
+    def _faded(self, until: Scores) -> tuple[Scores, Scores]:
+        """Add up the days of each, by how long ago they are. Rows whose windows end together are added up together."""
+        recent, newly = np.zeros(self._size), np.zeros(self._size)
+        for end in np.unique(until[until > self._day - POPULAR_DAYS]):
+            ago = np.clip(self._day - (int(end) - RECENT_DAYS + _DAYS), 0, POPULAR_DAYS)
+            among = np.flatnonzero(until == end)
+            recent[among] = self._by_day[0, among] @ _RECENT[ago]
+            newly[among] = self._by_day[1, among] @ _NEWLY[ago]
+        return recent, newly
 
     def top(self, among: Iterable[int] | None, number: int) -> list[tuple[int, float]]:
         """The most popular slots (None: of all), each with its share of what is bought among them."""
@@ -104,8 +116,3 @@ def _spread(of: NDArray[np.float32], by_day: Mapping[str, int], first: int) -> N
     for day, number in by_day.items():
         if 0 <= int(day) - first < RECENT_DAYS:
             of[int(day) - first] = number
-
-
-def _fades(half_life: float) -> Scores:
-    """By days ago; nothing from POPULAR_DAYS on."""
-    return np.append(np.exp2(-np.arange(POPULAR_DAYS) / half_life), 0.0)
