@@ -11,7 +11,6 @@ time that is left, and whose weights have moved by then is ranked once more.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
-from datetime import UTC, datetime
 from itertools import islice
 
 from threadpoolctl import threadpool_limits
@@ -48,8 +47,6 @@ _REFRESH_SECONDS = 10.0
 _GROWTH = 1.5
 _REST = 2
 _REST_WHILE_BUSY = 9
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 Publish = Callable[[Iterable[Output]], Awaitable[object]]
 
@@ -88,7 +85,7 @@ class Ranker:
         self._moved: dict[bytes, None] = {}
         self._changed = asyncio.Event()
         self._had: frozenset[int] = frozenset()
-        self._day = 0
+        self._days: dict[str, int] = {}
         self._refreshed = float("-inf")
 
     @property
@@ -176,7 +173,7 @@ class Ranker:
         if self._clock.monotonic() - self._refreshed < _REFRESH_SECONDS:
             return
         self._refreshed = self._clock.monotonic()
-        self._turn_day()
+        self._turn_days()
         changed = self._relations.refresh()
         lines = {shop: market.counts.lines for shop, market in self.shops.items()}
         for key, ranked_at in self._ranked_at.items():
@@ -184,12 +181,15 @@ class Ranker:
             if self._partition[key] in owned and (lines[shop] > _GROWTH * ranked_at or shop in changed):
                 self._waiting[key] = None
 
-    def _turn_day(self) -> None:
-        """On another day other things sell of late: rank all again, in time."""
-        today = (self._clock.business() - _EPOCH).days
-        if self._day and today != self._day:
-            self._moved.update((key, None) for key, place in self._partition.items() if place in self._had)
-        self._day = today
+    def _turn_days(self) -> None:
+        """On another day other things sell of late: rank the shop's products again, in time."""
+        turned = {
+            name for name, shop in self.shops.items() if shop.day != self._days.setdefault(name, shop.day)
+        }
+        self._days.update((name, self.shops[name].day) for name in turned)
+        for key, partition in self._partition.items() if turned else ():
+            if partition in self._had and split_key(key)[0] in turned:
+                self._moved[key] = None
 
     def _own(self, owned: frozenset[int]) -> None:
         gained, self._had = owned - self._had, owned
@@ -238,7 +238,7 @@ class Ranker:
         shop, product = split_key(key)
         market = self._market(shop)
         version, value = self._published.get(key, (0, b""))
-        said = market.complements(product, version + 1, self._relations.of(shop), self._day)
+        said = market.complements(product, version + 1, self._relations.of(shop))
         self._ranked_at[key] = market.counts.lines
         former = decode(value, COMPLEMENTS.types) if value else None
         if not materially_different(said, former.data if isinstance(former, ComplementsUpdated) else None):

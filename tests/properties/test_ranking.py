@@ -41,7 +41,7 @@ def told(news: list[News]) -> Mapping[str, Complements]:
             market.put_listing(*one)
     for product in PRODUCTS:
         market.solve(product)
-    return {product: market.complements(product, 1, NO_RULES, 20_000) for product in PRODUCTS}
+    return {product: market.complements(product, 1, NO_RULES) for product in PRODUCTS}
 
 
 def newest(news: list[News]) -> list[News]:

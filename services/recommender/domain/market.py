@@ -31,6 +31,11 @@ class Market:
         """Every product's newest row."""
         return self.counts.rows
 
+    @property
+    def day(self) -> int:
+        """The newest day on which anything was sold; on another one other things sell of late."""
+        return self._model.day
+
     def put(self, row: PairCounts) -> frozenset[str]:
         """Take a product's newest counts. Returns the others for whose ranking and weights that is material.
 
@@ -63,27 +68,27 @@ class Market:
         moved = self._weights.solve(product, self._model.baskets(product))
         return frozenset(moved) | frozenset(self._later.solve(product, self._model.owners(product)))
 
-    def complements(self, product: str, version: int, rules: Rules, day: int) -> Complements:
-        """Say what goes with `product`, the shop's own rules applied, as things sell on `day` (since 1970-01-01)."""
+    def complements(self, product: str, version: int, rules: Rules) -> Complements:
+        """Say what goes with `product`, the shop's own rules applied."""
         row = self.rows.get(product)
         for speaking in (self._weights, self._later):
             speaking.settle(product)
         return Complements(
             product_id=product,
             version=version,
-            candidates=self._candidates(product, rules, day),
+            candidates=self._candidates(product, rules),
             upgrades=self._upgrades(product, rules),
             weights=rounded(self._weights.heaviest(product, WEIGHTS_KEPT, self._model.beyond(product))),
             later=rounded(self._later.heaviest(product, WEIGHTS_KEPT)),
             repurchase=row.repurchase if row else None,
         )
 
-    def _candidates(self, product: str, rules: Rules, day: int) -> tuple[Candidate, ...]:
+    def _candidates(self, product: str, rules: Rules) -> tuple[Candidate, ...]:
         ranked = complements(
             self.counts,
             product,
             self._top,
-            lambda one: self._model.together(one, day),
+            self._model.together,
             lambda other: rules.bans(other, product),
         )
         first = rules.beside(product, self.counts.listing(product).category)

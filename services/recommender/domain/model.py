@@ -26,6 +26,11 @@ class Model:
         self._newest = 0
         self._first: int | None = None
 
+    @property
+    def day(self) -> int:
+        """The newest day, since 1970-01-01, on which the shop sold anything: what sells of late is measured from it."""
+        return self._recency.day
+
     def put(self, row: PairCounts) -> None:
         """Take a product's newest row. Its neighbours are made ready only when a solve asks for them."""
         self._newest = max(self._newest, row.bucket)
@@ -38,16 +43,13 @@ class Model:
         self._recency.put(slot, row.recent)
         self._unread[slot] = row
 
-    def together(self, product: str, day: int) -> list[str]:
-        """What is bought together with a product, by relevance to it alone, best first; of equals the lower id.
-
-        `day`, since 1970-01-01, is the one that what sells of late is measured by.
-        """
+    def together(self, product: str) -> list[str]:
+        """What is bought together with a product, by relevance to it alone, best first; of equals the lower id."""
         config, slot = self._config, self._slots.of(product)
         self._read((slot,))
         near, counts = self._baskets.row(slot)
         self._read(near.tolist())
-        recent = self._recency.faded(day, len(self._slots.names))[near]
+        recent = self._recency.faded(len(self._slots.names))[near]
         bought = self._baskets.bought(near) * self._present()
         usual = self._baskets.bought(near) * self._recency.total / max(self._bought, 1e-9)
         trend = ((recent + config.trend_prior) / (usual + config.trend_prior)) ** config.trend_power

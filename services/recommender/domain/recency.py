@@ -11,12 +11,13 @@ Numbers = NDArray[np.float64]
 
 
 class Recency:
-    """Numbers by slot as of the day that was asked for last; `total` is their sum."""
+    """Numbers by slot on `day` (since 1970-01-01), the newest on which anything was sold; `total` is their sum."""
 
     def __init__(self) -> None:
         self._by_day: dict[int, Mapping[str, int]] = {}
         self._faded: Numbers = np.zeros(64)
-        self._day: int | None = None
+        self._stale = False
+        self.day = 0
         self.total = 0.0
 
     def put(self, slot: int, by_day: Mapping[str, int]) -> None:
@@ -24,24 +25,26 @@ class Recency:
         self._by_day[slot] = by_day
         if slot >= len(self._faded):
             self._faded = np.concatenate([self._faded, np.zeros(slot)])
-        if self._day is not None:
-            self._set(slot, self._day)
+        newest = max((int(day) for day, number in by_day.items() if number > 0), default=0)
+        if newest > self.day:
+            self.day, self._stale = newest, True
+        self._set(slot)
 
-    def faded(self, day: int, size: int) -> Numbers:
+    def faded(self, size: int) -> Numbers:
         """Orders [size] of the last POPULAR_DAYS days, `day` being the first, by RECENT_HALF_LIFE."""
-        if day != self._day:
-            self._day = day
+        if self._stale:
+            self._stale = False
             for slot in self._by_day:
-                self._set(slot, day)
+                self._set(slot)
             self.total = float(self._faded.sum())
         if size > len(self._faded):
             self._faded = np.concatenate([self._faded, np.zeros(size)])
         return self._faded[:size]
 
-    def _set(self, slot: int, day: int) -> None:
+    def _set(self, slot: int) -> None:
         recent = 0.0
         for name, number in self._by_day[slot].items():
-            ago = day - int(name)
+            ago = self.day - int(name)
             if 0 <= ago < POPULAR_DAYS:
                 recent += number * 2.0 ** (-ago / RECENT_HALF_LIFE)
         self.total += recent - float(self._faded[slot])

@@ -8,7 +8,6 @@ from shared.events import Candidate, Complements, PairCounts, Timing
 from tests.support.ranking import listed, row
 
 GAP = Timing(support=90, share=0.45, days=(50.0, 60.0, 70.0), mean_days=60.0)
-TODAY = 20_000
 
 
 def rows() -> list[PairCounts]:
@@ -43,7 +42,7 @@ def market() -> Market:
 
 
 def said(market: Market, rules: Rules = NO_RULES, product: str = "kettlebell") -> Complements:
-    return market.complements(product, 7, rules, TODAY)
+    return market.complements(product, 7, rules)
 
 
 def ranked(candidates: tuple[Candidate, ...]) -> list[tuple[str, str]]:

@@ -100,20 +100,22 @@ def test_owners_are_who_bought_the_other_later_either_way_and_those_who_bought_b
 
 def test_what_is_bought_together_is_ordered_by_share_popularity_and_trend() -> None:
     model = learned(shop())
-    assert model.together("b", TODAY) == ["a", "c", "d"]
-    rising = row("d", 20, {"b": 3}).model_copy(update={"recent": {str(TODAY): 2000}})
-    model.put(rising)
-    assert model.together("b", TODAY) == ["a", "d", "c"]
-    assert model.together("b", TODAY + 28) == ["a", "c", "d"]
-    assert model.together("unheard-of", TODAY) == []
+    assert model.together("b") == ["a", "c", "d"]
+    model.put(row("d", 20, {"b": 3}).model_copy(update={"recent": {str(TODAY): 2000}}))
+    assert model.together("b") == ["a", "d", "c"]
+    model.put(row("e", 20, {}).model_copy(update={"recent": {str(TODAY + 28): 1}}))
+    assert (model.together("b"), model.day) == (["a", "c", "d"], TODAY + 28)
+    assert model.together("unheard-of") == []
 
 
 def test_orders_of_late_halve_in_a_fortnight_and_are_forgotten_in_four_weeks() -> None:
     recency = Recency()
-    recency.put(0, {str(TODAY): 4, str(TODAY - 14): 4, str(TODAY - 28): 4, str(TODAY + 1): 4})
+    recency.put(0, {str(TODAY): 4, str(TODAY - 14): 4, str(TODAY - 28): 4})
     recency.put(70, {str(TODAY): 1})
-    assert list(recency.faded(TODAY, 1)) == [6.0]
+    assert list(recency.faded(1)) == [6.0]
     assert recency.total == 7.0
     recency.put(0, {str(TODAY): 2})
-    assert (recency.total, recency.faded(TODAY, 71)[70]) == (3.0, 1.0)
-    assert recency.faded(TODAY, 200)[199] == 0.0
+    assert (recency.total, recency.faded(71)[70]) == (3.0, 1.0)
+    assert recency.faded(200)[199] == 0.0
+    recency.put(1, {str(TODAY + 14): 1})
+    assert list(recency.faded(2)) == [1.0, 1.0]
