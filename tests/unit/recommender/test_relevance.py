@@ -1,5 +1,5 @@
 from dataclasses import replace
-from itertools import accumulate
+from itertools import accumulate, pairwise
 
 import numpy as np
 import pytest
@@ -105,6 +105,18 @@ def test_pruned_tables_keep_as_many_as_the_rows_and_the_heaviest(orders: Placed,
     for slot, one in rows_of(orders, kept).items():
         assert len(values(tables.together[slot])) == len(one.together)
         assert sorted(values(tables.followers[slot]).values()) == sorted(n for n, _ in one.follows.values())
+
+
+@given(ORDERS, st.integers(0, SIZE - 1))
+def test_the_live_order_beside_one_product_is_that_of_offline_scores(orders: Placed, slot: int) -> None:
+    orders = placed(orders)
+    counts, rows, model = learnt(orders), rows_of(orders), Model()
+    for one in rows.values():
+        model.put(one)
+    offline = score_complement(counts, solve(counts, 0.0), [slot], float(model.day))
+    order = [int(other) for other in model.together(str(slot))]
+    assert sorted(order) == np.flatnonzero(offline).tolist()
+    assert all(offline[one] >= offline[next_] * (1 - 1e-5) for one, next_ in pairwise(order))
 
 
 @given(ORDERS, st.sampled_from([2, 200]))
