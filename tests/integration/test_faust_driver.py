@@ -75,12 +75,16 @@ async def test_no_commit_runs_ahead_of_the_changelog_or_of_an_output(
     topic = {"changelog": names.changelog, "deltas": names.deltas}[held]
 
     async def slow(
-        self: BatchProducer, to: str, partition: int, records: Sequence[Output], limit: int
+        self: BatchProducer,
+        to: str,
+        partition: int,
+        records: Sequence[Output],
+        *rest: Any,  # noqa: ANN401  # whatever else it takes
     ) -> int:
         if to == topic:
             reached.set()
             await let_go.wait()
-        return await deliver(self, to, partition, records, limit)
+        return await deliver(self, to, partition, records, *rest)
 
     monkeypatch.setattr(BatchProducer, "_deliver", slow)
     await produce(kafka.bootstrap, names.source.name, some_records(200))

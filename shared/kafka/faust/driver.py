@@ -13,7 +13,7 @@ from shared import metrics
 from shared.errors import StalePartition, TopicsError
 from shared.kafka.faust.changelog import restore
 from shared.kafka.faust.ownership import Ownership
-from shared.kafka.faust.producer import BatchProducer, Output
+from shared.kafka.faust.producer import BatchProducer, Output, Permit
 from shared.kafka.faust.stores import Kind, Stores
 from shared.kafka.faust.tables import PartitionTable, Tables
 from shared.settings import Settings
@@ -201,23 +201,23 @@ class Driver:
         process whose tables keep what it has to send until it is acknowledged; each table's changes, which must be of
         WHOLE_BYTES at most, are then durable all or none.
         """
+        permit = Permit(lambda: self._hold(tenure), self.ownership.expiring)
         if not tables_first:
-            await self._hold(tenure)
-            await self.producer.publish(outputs)
-        await self._hold(tenure)
-        await self._write_tables(partition, tables, tenure, whole=tables_first)
+            await self.producer.publish(outputs, permit=permit)
+        await self._write_tables(partition, tables, permit, tenure, whole=tables_first)
         if tables_first:
-            await self._hold(tenure)
-            await self.producer.publish(outputs)
+            await self.producer.publish(outputs, permit=permit)
         self.ownership.check(tenure)
 
-    async def _write_tables(self, partition: int, tables: Tables, tenure: int, *, whole: bool) -> None:
+    async def _write_tables(
+        self, partition: int, tables: Tables, permit: Permit, tenure: int, *, whole: bool
+    ) -> None:
         changes = (
             Output(self.changelog(name), key, value, (), partition)
             for name, table in tables.items()
             for key, value in table.changes.items()
         )
-        ends = await self.producer.publish(changes, whole=whole)
+        ends = await self.producer.publish(changes, whole=whole, permit=permit)
         for name, table in tables.items():
             if not table.changes:
                 continue
@@ -229,7 +229,7 @@ class Driver:
     async def _hold(self, tenure: int) -> None:
         """Return once writing is safe; wait while heartbeats go unanswered. Raises StalePartition."""
         self.ownership.check(tenure)
-        while not self.ownership.leased():
+        while self.ownership.expiring():
             if self.closing.is_set():
                 message = "heartbeats go unanswered: the partition may be another's by now"
                 raise StalePartition(message)

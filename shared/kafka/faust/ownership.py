@@ -7,6 +7,8 @@ heartbeat was sent: for the session's length the broker cannot have given the pa
 from shared.clock import Clock, SystemClock
 from shared.errors import StalePartition
 
+_SPARE = 0.25
+
 
 class Ownership:
     """Numbers tenures and keeps the lease. `session_seconds` is the group session's time-out."""
@@ -36,6 +38,10 @@ class Ownership:
     def leased(self) -> bool:
         """Whether nobody else can own the partitions now."""
         return self._clock.monotonic() - self._renewed < self._session
+
+    def expiring(self) -> bool:
+        """Whether so little of the lease is left that nothing may be under way any more."""
+        return self._clock.monotonic() - self._renewed > self._session * (1 - _SPARE)
 
     def check(self, tenure: int) -> None:
         """Raise StalePartition unless `tenure` is the present one."""

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -16,6 +16,7 @@ from aiokafka.errors import (
 )
 from aiokafka.partitioner import murmur2
 from aiokafka.producer.message_accumulator import BatchBuilder
+from aiokafka.structs import RecordMetadata
 
 from shared.kafka.producer import make_producer
 
@@ -26,6 +27,7 @@ WHOLE_BYTES = 12_000_000
 """How large a batch may be that is to be written as a whole: below what changelogs take in one batch, 16 MB."""
 
 _HOPELESS = (MessageSizeTooLargeError, InvalidTopicError, TopicAuthorizationFailedError)
+_LOOK_SECONDS = 0.1
 _BACKOFF_SECONDS = (0.1, 0.5, 1.0, 2.0)
 _STOP_SECONDS = 5.0
 
@@ -39,6 +41,18 @@ class Output:
     value: bytes | None
     headers: Sequence[tuple[str, bytes]] = ()
     partition: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Permit:
+    """Whether what is written may still be: `hold` waits until it may or raises, `expiring` says that it soon may not."""
+
+    hold: Callable[[], Awaitable[None]]
+    expiring: Callable[[], bool]
+
+
+class _DroppedError(KafkaError):  # type: ignore[misc]  # aiokafka ships no types
+    """The producer was closed while a batch was under way."""
 
 
 @lru_cache(maxsize=65_536)
@@ -56,6 +70,7 @@ class BatchProducer:
     def __init__(self, bootstrap_servers: str) -> None:
         self._bootstrap = bootstrap_servers
         self._producer: AIOKafkaProducer | None = None
+        self._cut: AIOKafkaProducer | None = None
         self._replacing = asyncio.Lock()
         self._retiring: set[asyncio.Task[None]] = set()
 
@@ -77,12 +92,13 @@ class BatchProducer:
         await asyncio.gather(*self._retiring)
 
     async def publish(
-        self, records: Iterable[Output], *, whole: bool = False
+        self, records: Iterable[Output], *, whole: bool = False, permit: Permit | None = None
     ) -> dict[tuple[str, int], int]:
         """Return when the broker has all `records`: the last offset by topic and partition.
 
         Records of one partition keep their order. Retries may write some twice. `whole`: a partition's records, of
-        WHOLE_BYTES at most, become one Kafka record batch, so that the broker ever has all of them or none.
+        WHOLE_BYTES at most, become one Kafka record batch, so that the broker ever has all of them or none. With a
+        `permit` nothing is sent without it, again neither; what is under way when it expires is cut off.
         """
         groups: dict[tuple[str, int], list[Output]] = defaultdict(list)
         partition_of: dict[str, Callable[[bytes], int]] = {}
@@ -94,7 +110,7 @@ class BatchProducer:
                 partition = partition_of[record.topic](record.key or b"")
             groups[record.topic, partition].append(record)
         limit = WHOLE_BYTES if whole else _BATCH_BYTES
-        deliveries = (self._deliver(*place, group, limit) for place, group in groups.items())
+        deliveries = (self._deliver(*place, group, limit, permit) for place, group in groups.items())
         ended = await asyncio.gather(*deliveries, return_exceptions=True)
         offsets: dict[tuple[str, int], int] = {}
         for place, end in zip(groups, ended, strict=True):
@@ -134,13 +150,18 @@ class BatchProducer:
             else:
                 return partitions
 
-    async def _deliver(self, topic: str, partition: int, records: Sequence[Output], limit: int) -> int:
+    async def _deliver(
+        self, topic: str, partition: int, records: Sequence[Output], limit: int, permit: Permit | None
+    ) -> int:
         start, last, attempt = 0, -1, 0
         while start < len(records):
-            producer = self._current()
+            if permit is not None:
+                await permit.hold()
+            producer = await self._working()
             batch, end = _fill(producer, records, start, limit)
             try:
-                sent = await (await producer.send_batch(batch, topic, partition=partition))
+                sending = await producer.send_batch(batch, topic, partition=partition)
+                sent = await self._acknowledged(producer, sending, permit)
             except KafkaError as error:
                 await self._wait_after(error, topic, attempt)
                 await self._replace(producer)
@@ -148,6 +169,35 @@ class BatchProducer:
             else:
                 last, start, attempt = sent.offset + end - start - 1, end, 0
         return last
+
+    async def _acknowledged(
+        self, producer: AIOKafkaProducer, sending: "asyncio.Future[RecordMetadata]", permit: Permit | None
+    ) -> RecordMetadata:
+        """Wait for the broker. Raises KafkaError, also when the producer is cut off meanwhile."""
+        while not (await asyncio.wait((sending,), timeout=_LOOK_SECONDS))[0]:
+            if permit is not None and permit.expiring() and producer is self._producer:
+                await self._cut_off(producer)
+            if producer is self._cut:
+                message = "the producer was replaced while a batch was under way"
+                raise _DroppedError(message)
+        return sending.result()
+
+    async def _cut_off(self, producer: AIOKafkaProducer) -> None:
+        """Close a producer so that nothing of what it still has is sent, and have another in its place."""
+        log.warning("cut_off", why="heartbeats go unanswered: what is under way may no longer be written")
+        task = producer._sender.sender_task  # noqa: SLF001  its own stop would send first
+        if task is not None:
+            task.cancel()
+        await producer.client.close()
+        self._cut = producer
+
+    async def _working(self) -> AIOKafkaProducer:
+        """Return the producer; in place of one that was cut off another, as soon as a broker answers."""
+        while (producer := self._current()) is self._cut:
+            await self._replace(producer)
+            if producer is self._producer:
+                await asyncio.sleep(_LOOK_SECONDS)
+        return producer
 
     def _current(self) -> AIOKafkaProducer:
         if self._producer is None:
@@ -170,6 +220,8 @@ class BatchProducer:
                 await self.start()
             except KafkaError as error:
                 log.warning("no broker for a new producer", error=repr(error))
+                return
+            if failed is self._cut:
                 return
             task = asyncio.create_task(_retire(failed))
             self._retiring.add(task)
