@@ -1,16 +1,17 @@
-"""A year of a real grocer counted from nothing by one recommender, then killed: with its disk, and without it.
+"""A year of a real grocer counted from nothing by one worker, which is then killed: with its disk, and without it.
 
     make bench-rebuild ARGS="--baskets 20000 --json"
 
-Complete Journey's 155,848 baskets wait on `orders` of a real broker, its products on `catalog`. One `orderwake recommender`
-starts with nothing. All times run from its start, the process's own included. *counts*: the group has committed all orders
-and all deltas, which it does after both tables' changelogs are acknowledged; counts of baskets, of customers and of sequences
-come out of the same pass. *first stage*: the part of that until all orders were committed; the second stage runs beside it.
-`*_cpu_seconds` is what the process used by then: on a busy machine it tells more.
-*rows*: the last `pair-counts` and `customer-products` records are with the broker. *everything*: each product was ranked, too.
-From then on products are solved for finer weights in the time that is left; `--weights` waits for all of them. Then it is
-killed with SIGKILL and started on its disk, and once more on an empty one: seconds until /readyz says that its tables are
-recovered and it has caught up, the broker's wait for the dead member's session included.
+Complete Journey's 155,848 baskets wait on `orders` of a real broker, its products on `catalog`. A stream worker starts with
+nothing, and a ranker in a process of its own. All times run from their start. *counts*: the group has committed all orders and
+all deltas, which it does after both tables' changelogs are acknowledged; counts of baskets, of customers and of sequences come
+out of the same pass. *first stage*: the part of that until all orders were committed; the second stage runs beside it. *rows*:
+the last `pair-counts` and `customer-products` records are with the broker. *everything*: each product was ranked, too. From
+then on products are solved for finer weights in the time that is left; `--weights` waits for all of them. `*_cpu_seconds` is
+what the worker used by then (*everything*: the ranker, too): on a busy machine it tells more.
+
+Then the worker is killed with SIGKILL and started on its disk, and once more on an empty one: seconds until /readyz says that
+its tables are recovered and it has caught up, the broker's wait for the dead member's session included.
 """
 
 import argparse
@@ -26,7 +27,8 @@ from pathlib import Path
 
 from bench import grocery
 from bench.broker import PARTITIONS, Broker, connect
-from bench.service import CLOCK, Bar, Service, until
+from bench.recommending import Recommender
+from bench.service import CLOCK, Bar, until
 from shared import log
 from shared.embedded import EmbeddedKafka
 from shared.kafka.admin import apply_topics
@@ -77,20 +79,25 @@ class Rebuild:
         self._year = year
         self._found = found
         self._weights = weights
-        self._state = folder / "state"
-        environment = {"KAFKA_BOOTSTRAP_SERVERS": broker.bootstrap, "ORDERWAKE_DATA_DIR": str(self._state)}
-        self.service = Service("recommender", environment, folder / "recommender.log")
+        self._both = Recommender(broker.bootstrap, folder)
+        self._worker = self._both.worker
+
+    def stop(self) -> None:
+        """Stop both processes."""
+        self._worker.stop()
+        self._both.ranker.stop()
 
     async def count(self) -> None:
         """From nothing to everything."""
         bar = Bar("orders counted", len(self._year.orders))
         started, now = CLOCK.monotonic(), CLOCK.machine().timestamp()
-        self.service.start()
+        self._worker.start()
+        self._both.ranker.start()
         first = 0.0
 
         async def counted() -> bool:
             nonlocal first
-            await self.service.get("/healthz")
+            await self._worker.get("/healthz")
             done = await self._broker.committed(RECOMMENDER_APP, ORDERS.name)
             bar.show(done)
             if done < len(self._year.orders):
@@ -101,20 +108,21 @@ class Rebuild:
         counts = await until(counted, "counts", LIMIT_SECONDS)
         self._found.note("first_stage_seconds", first)
         self._found.note("counts_seconds", counts)
-        self._found.note("counts_cpu_seconds", self.service.cpu_seconds)
+        self._found.note("counts_cpu_seconds", self._worker.cpu_seconds)
         self._found.note("orders_per_second", len(self._year.orders) / counts)
         self._found.note("lines_per_second", self._year.lines / counts)
         await self._published(now)
-        self._found.note("rows_cpu_seconds", self.service.cpu_seconds)
+        self._found.note("rows_cpu_seconds", self._worker.cpu_seconds)
         self._found.note("everything_seconds", await self._waited("unranked", "complements", started))
-        self._found.note("everything_cpu_seconds", self.service.cpu_seconds)
+        self._found.note("everything_cpu_seconds", self._both.cpu_seconds)
         self._found.note("unsolved_left", await self._left("unsolved"))
         if self._weights:
             self._found.note("weights_seconds", await self._waited("unsolved", "weights", started))
-        self._found.note("peak_memory_mb", self.service.peak_bytes / 1e6)
+        self._found.note("worker_peak_mb", self._worker.peak_bytes / 1e6)
+        self._found.note("ranker_peak_mb", self._both.ranker.peak_bytes / 1e6)
 
     async def _left(self, *waiting: str) -> int:
-        status = (await self.service.get("/v1/status"))[1]
+        status = await self._both.status()
         return sum(int(status[name]) for name in waiting)
 
     async def _published(self, started: float) -> None:
@@ -148,7 +156,7 @@ class Rebuild:
 
     async def measure_state(self) -> None:
         """How large the state is, on disk and in the changelogs."""
-        size = sum(path.stat().st_size for path in self._state.rglob("*") if path.is_file())
+        size = sum(path.stat().st_size for path in self._both.state.rglob("*") if path.is_file())
         self._found.note("state_mb", size / 1e6)
         for table in RECOMMENDER_TABLES:
             ends = await self._broker.ends(changelog_name(RECOMMENDER_APP, table))
@@ -156,11 +164,11 @@ class Rebuild:
 
     async def recover(self, name: str, *, keep_disk: bool) -> None:
         """Kill it, start it again, and note how long that takes to be ready."""
-        self.service.kill()
+        self._worker.kill()
         if not keep_disk:
-            shutil.rmtree(self._state)
-        self.service.start()
-        waited = await until(self.service.is_ready, name, RECOVERY_LIMIT_SECONDS)
+            shutil.rmtree(self._both.state)
+        self._worker.start()
+        waited = await until(self._worker.is_ready, name, RECOVERY_LIMIT_SECONDS)
         self._found.note(name, waited)
 
 
@@ -178,7 +186,7 @@ async def rebuild(folder: Path, year: grocery.Year, found: Found, *, weights: bo
                 await run.recover("restart_with_disk_seconds", keep_disk=True)
                 await run.recover("restart_without_disk_seconds", keep_disk=False)
             finally:
-                run.service.stop()
+                run.stop()
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -6,7 +6,8 @@ A shop of 1,000 products and 20,000 past orders is counted first. Then, at each 
 or not earlier ones were acknowledged. One in ten holds a product that nobody bought before: it shows when that order came
 through. *counters*: from the acknowledgement until the first record of that product's counts was on the changelog of the
 table `pairs`; *complements*: until its first `complements` record was on its topic. Both moments are the broker's. One
-recommender process, `orderwake recommender`, does it all; broker and load share the machine with it.
+stream worker and one ranker, each a process of its own, do it all; broker and load share the machine with them. `cores` is
+what both used until all was done, divided by the seconds of the load: above what the machine gives, it falls behind.
 """
 
 import argparse
@@ -26,7 +27,8 @@ from aiokafka import AIOKafkaProducer
 
 from bench.broker import PARTITIONS, Broker, connect
 from bench.orders import SHOP, Row, make, with_product
-from bench.service import CLOCK, Service, until
+from bench.recommending import Recommender
+from bench.service import CLOCK, until
 from shared import log
 from shared.embedded import EmbeddedKafka
 from shared.ids import partition_key
@@ -105,27 +107,28 @@ def percentiles(seconds: Sequence[float]) -> dict[str, float]:
 class Watched:
     """One recommender on a broker, and what it does with orders at several rates."""
 
-    def __init__(self, broker: Broker, service: Service) -> None:
+    def __init__(self, broker: Broker, recommender: Recommender) -> None:
         self._broker = broker
-        self._service = service
+        self._recommender = recommender
         self.figures: dict[str, dict[str, float]] = {}
 
     async def idle(self) -> None:
         """Wait until it has counted, published and ranked all that is there."""
 
         async def done() -> bool:
-            status = (await self._service.get("/v1/status"))[1]
+            status = await self._recommender.status()
             topics = (ORDERS.name, RETURNS.name, BASKET_DELTAS.name)
             counted = await self._broker.done(RECOMMENDER_APP, topics)
             return counted and not status.get("unpublished", 1) and not status.get("unranked", 1)
 
-        await until(self._service.is_ready, "ready", LIMIT_SECONDS)
+        await until(self._recommender.is_ready, "ready", LIMIT_SECONDS)
         for _ in range(_STEADY_LOOKS):
             await until(done, "idle", LIMIT_SECONDS)
             await asyncio.sleep(1)
 
     async def at(self, rate: int, rows: Sequence[Row]) -> None:
         """Load it, wait until it is idle, and keep what the probes say."""
+        used = self._recommender.cpu_seconds
         producer = make_producer(self._broker.bootstrap, linger_ms=0)
         await producer.start()
         try:
@@ -133,13 +136,18 @@ class Watched:
         finally:
             await producer.stop()
         await self.idle()
+        cores = (self._recommender.cpu_seconds - used) * rate / len(rows)
         topics = {"counters": changelog_name(RECOMMENDER_APP, "pairs"), "complements": COMPLEMENTS.name}
         for name, topic in topics.items():
             seen = await first_seen(self._broker, topic, sent.acknowledged)
             missing = len(sent.acknowledged) - len(seen)
             self.figures[f"{name}_at_{rate}"] = {**percentiles(list(seen.values())), "missing": missing}
             self._tell(name, rate, missing)
-        self.figures[f"load_at_{rate}"] = {"late_seconds": round(sent.late_seconds, 3)}
+        self.figures[f"load_at_{rate}"] = {
+            "late_seconds": round(sent.late_seconds, 3),
+            "cores": round(cores, 3),
+        }
+        sys.stdout.write(f"{'cores':<12} at {rate:>5} orders/s  {cores:.2f}\n")
 
     def _tell(self, name: str, rate: int, missing: int) -> None:
         figures = self.figures[f"{name}_at_{rate}"]
@@ -157,14 +165,10 @@ async def measure(folder: Path, rates: Sequence[int], seconds: float) -> dict[st
     with EmbeddedKafka(folder / "kafka") as kafka:
         settings = Settings(kafka_bootstrap_servers=kafka.bootstrap, topic_partitions=PARTITIONS)
         await apply_topics(settings)
-        environment = {
-            "KAFKA_BOOTSTRAP_SERVERS": kafka.bootstrap,
-            "ORDERWAKE_DATA_DIR": str(folder / "state"),
-        }
         async with connect(kafka.bootstrap) as broker:
             await broker.fill(ORDERS.name, list(islice(rows, PAST_ORDERS)))
-            with Service("recommender", environment, folder / "recommender.log") as service:
-                watched = Watched(broker, service)
+            with Recommender(kafka.bootstrap, folder) as recommender:
+                watched = Watched(broker, recommender)
                 await watched.idle()
                 for rate, number in zip(rates, numbers, strict=True):
                     await watched.at(rate, list(islice(rows, number)))
