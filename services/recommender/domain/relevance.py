@@ -8,8 +8,9 @@ Journey (bench/relevance.py):
   `ridge.py`); what is a neighbour one way only speaks by what its share is above the expected. Less for what everybody
   takes, more for what sells more of late than it used to;
 - one product: the share of its buyers who take the other, over a power of the other's popularity, and the same trend;
-- a customer's next: weights of a ridge solve on how many customers own both, fresh ownership counting more; plus "after
-  A, B"; plus what other returning customers have just begun to buy. Each part is measured by its own top.
+- a customer's next: weights of a ridge solve on how many customers own both, as far as sequences and baskets tell, less
+  for what everybody has, fresh ownership counting more; plus "after A, B"; plus what other returning customers have
+  just begun to buy. Each part is measured by its own top.
 """
 
 from collections.abc import Iterable, Sequence
@@ -39,13 +40,13 @@ class Config:
     single_damping: float = 50.0
     trend_power: float = 0.3
     trend_prior: float = 10.0
-    customer_penalty: float = 200.0
-    customer_alpha: float = 0.2
+    customer_penalty: float = 400.0
+    customer_alpha: float = 0.3
     owned_half_life: float = 120.0
     follows_prior: float = 5.0
     owners_part: float = 2.0
-    follows_part: float = 0.5
-    newly_part: float = 0.9
+    follows_part: float = 0.2
+    newly_part: float = 1.6
 
 
 DEFAULT = Config()
@@ -96,7 +97,7 @@ def solved(weights: Weights, *, baskets: bool = True, customers: bool = True) ->
     return weights
 
 
-def solve(counts: Counts, _day: float, config: Config = DEFAULT) -> Weights:
+def solve(counts: Counts, config: Config = DEFAULT) -> Weights:
     """Solve both models on the counters as they stand."""
     return solved(unsolved(counts, config))
 

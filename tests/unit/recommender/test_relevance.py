@@ -3,7 +3,7 @@ from itertools import accumulate, pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.recommender.domain.cooccurrence import Counts
@@ -71,6 +71,7 @@ def values(numbers: np.ndarray[tuple[int], np.dtype[np.float32]]) -> dict[str, f
     return {str(place): float(number) for place, number in enumerate(numbers) if number}
 
 
+@settings(deadline=None, max_examples=60)
 @given(ORDERS)
 def test_tables_equal_the_rows_of_the_stream_item_by_item(orders: Placed) -> None:
     orders = placed(orders)
@@ -98,6 +99,7 @@ def test_tables_equal_the_rows_of_the_stream_item_by_item(orders: Placed) -> Non
     assert sorted(rows) == np.flatnonzero(tables.orders).tolist()
 
 
+@settings(deadline=None, max_examples=60)
 @given(ORDERS, st.integers(1, 4))
 def test_pruned_tables_keep_as_many_as_the_rows_and_the_heaviest(orders: Placed, kept: int) -> None:
     orders = placed(orders)
@@ -107,23 +109,25 @@ def test_pruned_tables_keep_as_many_as_the_rows_and_the_heaviest(orders: Placed,
         assert sorted(values(tables.followers[slot]).values()) == sorted(n for n, _ in one.follows.values())
 
 
+@settings(deadline=None, max_examples=60)
 @given(ORDERS, st.integers(0, SIZE - 1))
 def test_the_live_order_beside_one_product_is_that_of_offline_scores(orders: Placed, slot: int) -> None:
     orders = placed(orders)
     counts, rows, model = learnt(orders), rows_of(orders), Model()
     for one in rows.values():
         model.put(one)
-    offline = score_complement(counts, solve(counts, 0.0), [slot], float(model.day))
+    offline = score_complement(counts, solve(counts), [slot], float(model.day))
     order = [int(other) for other in model.together(str(slot))]
     assert sorted(order) == np.flatnonzero(offline).tolist()
     assert all(offline[one] >= offline[next_] * (1 - 1e-5) for one, next_ in pairwise(order))
 
 
+@settings(deadline=None, max_examples=60)
 @given(ORDERS, st.sampled_from([2, 200]))
 def test_weights_offline_equal_those_of_the_live_model_item_by_item(orders: Placed, neighbours: int) -> None:
     orders = placed(orders)
     config = replace(DEFAULT, neighbours=neighbours)
-    weights, model = solve(learnt(orders), 0.0, config), Model(config)
+    weights, model = solve(learnt(orders), config), Model(config)
     rows = rows_of(orders, neighbours)
     for one in rows.values():
         model.put(one)
@@ -142,6 +146,7 @@ def test_weights_offline_equal_those_of_the_live_model_item_by_item(orders: Plac
         )
 
 
+@settings(deadline=None, max_examples=60)
 @given(ORDERS, ORDERS)
 def test_what_is_learnt_anew_leaves_nothing_of_what_was_before(before: Placed, after: Placed) -> None:
     counts, plain = learnt([("ann", day, slots) for _, day, slots in placed(before)]), Counts(SIZE)
@@ -169,7 +174,7 @@ def test_a_column_solves_the_ridge_of_one_product_from_its_neighbours() -> None:
 def test_what_is_bought_with_all_of_a_basket_comes_first_and_says_why() -> None:
     orders: Placed = [(None, n / 10, [0, 1, 2] if n % 2 else [3, 4]) for n in range(40)]
     counts = learnt(orders)
-    weights = solve(counts, 4.0)
+    weights = solve(counts)
     scores = score_complement(counts, weights, [0, 1], 4.0) + hint(counts, 4.0)
     assert best(scores, 2, [0, 1])[0] == 2
     because = why_complement(counts, weights, [0, 1], 2)
@@ -182,7 +187,7 @@ def test_a_customers_next_is_what_others_bought_after_the_same() -> None:
         counts.learn(f"c{number}", number, [0] if number % 2 else [2])
         counts.learn(f"c{number}", number + 0.5, [1] if number % 2 else [3])
     counts.learn("me", 30.5, [0])
-    weights = solve(counts, 31.0)
+    weights = solve(counts)
     assert best(score_next(counts, weights, "me", (), 31.0), 1, [0]) == [1]
     assert best(score_next(counts, weights, None, (2,), 31.0), 1, [2]) == [3]
 
