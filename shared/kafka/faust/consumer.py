@@ -57,6 +57,21 @@ class ConsumerThread(stock.AIOKafkaConsumerThread):
         """Send a heartbeat now, so that the lease begins."""
         await self.call_thread(self._ensure_consumer()._coordinator._do_heartbeat)  # noqa: SLF001  as above
 
+    async def seek_to_committed(self) -> Mapping[TP, int]:
+        """Seek partitions to the last committed offset, and those of which nothing was ever committed to their beginning.
+
+        What was fetched while the flow was stopped was dropped, so where nothing was committed it would be missing.
+        """
+        return cast("Mapping[TP, int]", await self.call_thread(self._seek_all))
+
+    async def _seek_all(self) -> Mapping[Any, int | None]:
+        consumer = self._ensure_consumer()
+        committed: Mapping[Any, int | None] = await consumer.seek_to_committed()
+        never = [place for place, offset in committed.items() if not offset]
+        if never:
+            await consumer.seek_to_beginning(*never)
+        return committed
+
     async def _commit(self, offsets: Mapping[TP, int]) -> bool:
         try:
             return bool(await super()._commit(offsets))
