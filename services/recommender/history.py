@@ -9,10 +9,11 @@ from typing import Any
 
 from services.recommender.domain.learner import Purchase
 from services.recommender.offline import CameBack, Product, Shop
-from services.recommender.queries import RecommendError, day_of
+from services.recommender.queries import DAY, RecommendError, day_of
 
 ORDER_COLUMNS = ("order_id", "customer", "ts", "item", "qty", "price")
 RETURN_COLUMNS = ("customer", "ts", "item", "qty")
+TICKS = {"s": 1, "ms": 1e3, "us": 1e6, "ns": 1e9}
 Row = dict[str, Any]
 
 
@@ -45,24 +46,56 @@ def read(orders: Path, returns: Path | None = None, catalogue: Path | None = Non
 
 
 def _read_orders(path: Path, shops: dict[str | None, Shop]) -> None:
+    table = _table(path, ORDER_COLUMNS)
+    lines = zip(
+        _texts(table, "shop"),
+        _texts(table, "order_id"),
+        _texts(table, "customer"),
+        _days(table, path),
+        _texts(table, "item"),
+        table["qty"].to_pylist(),
+        table["price"].to_pylist(),
+        _texts(table, "category"),
+        strict=True,
+    )
     purchases: dict[tuple[str | None, str], Purchase] = {}
-    for row in _rows(path, ORDER_COLUMNS):
-        item, quantity = _text(row["item"]), _number(row["qty"])
+    for name, order, customer, day, item, units, paid, category in lines:
+        quantity = _number(units)
         if item is None or quantity is None or quantity <= 0:
             continue
-        name, day, order_id = _text(row.get("shop")), _day(row, path), str(_text(row["order_id"]))
-        shop = shops[name]
+        shop, order_id = shops[name], str(order)
         purchase = purchases.get((name, order_id))
         if purchase is None:
-            purchase = purchases[name, order_id] = Purchase(order_id, _text(row["customer"]), day, {})
+            purchase = purchases[name, order_id] = Purchase(order_id, customer, day, {})
             shop.orders.append(purchase)
         purchase.day = max(purchase.day, day)
         purchase.quantities[item] = purchase.quantities.get(item, 0.0) + quantity
-        price, category = _number(row["price"]), _text(row.get("category"))
+        price = _number(paid)
         if price is not None:
             shop.prices.setdefault(item, []).append((day, price))
         if category is not None and (item not in shop.products or day < shop.products[item].since):
             shop.products[item] = Product(category, since=day)
+
+
+def _texts(table: Any, name: str) -> list[str | None]:  # noqa: ANN401  pyarrow ships no types
+    if name not in table.column_names:
+        return [None] * len(table)
+    known: dict[Any, str | None] = {}
+    found = []
+    for value in table[name].to_pylist():
+        if value not in known:
+            known[value] = _text(value)
+        found.append(known[value])
+    return found
+
+
+def _days(table: Any, path: Path) -> list[float]:  # noqa: ANN401  as above
+    moments = table["ts"]
+    if not str(moments.type).startswith("timestamp") or moments.null_count:
+        for row in table.select(["ts"]).to_pylist():
+            _day(row, path)
+    ticks = TICKS[moments.type.unit]
+    return [number / ticks / DAY for number in moments.cast("int64").to_pylist()]
 
 
 def _text(value: Any) -> str | None:  # noqa: ANN401  whatever a column holds
@@ -85,13 +118,17 @@ def _day(row: Row, path: Path | None) -> float:
 
 
 def _rows(path: Path, needed: tuple[str, ...]) -> Iterator[Row]:
+    for batch in _table(path, needed).to_batches(max_chunksize=20_000):
+        yield from batch.to_pylist()
+
+
+def _table(path: Path, needed: tuple[str, ...]) -> Any:  # noqa: ANN401  pyarrow ships no types
     table = _reader()(path)
     missing = [name for name in needed if name not in table.column_names]
     if missing:
         message = f"{path}: no column {', '.join(missing)} (needed: {', '.join(needed)})"
         raise RecommendError(message)
-    for batch in table.to_batches(max_chunksize=20_000):
-        yield from batch.to_pylist()
+    return table
 
 
 def _reader() -> Callable[[Path], Any]:
