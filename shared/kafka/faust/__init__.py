@@ -28,7 +28,8 @@ What it promises for a batch of one partition:
   then the changelogs, then the stores are written, then the batch is acknowledged and will be committed. After a
   crash anywhere in between the batch is read again **on the tables as they were** for every key whose write is
   not in the changelog yet, so it must yield the same outputs. Keep the last counted offset per source partition
-  in each value.
+  in each value. With `tables_first` it is the other way round, and a table's changes are durable all or none: keep in the
+  table how far it reaches and what it has to send.
 - RetryLater is retried until it works; other exceptions three times, then `run` raises and nothing was
   acknowledged. While brokers are away it waits. A record over its topic's limit stops the worker.
 - A worker whose partitions went to another writes nothing more for them: the batch in hand is dropped.
