@@ -45,8 +45,8 @@ class Config:
     owned_half_life: float = 120.0
     follows_prior: float = 5.0
     owners_part: float = 2.0
-    follows_part: float = 0.2
-    newly_part: float = 1.6
+    follows_part: float = 0.1
+    newly_part: float = 1.5
 
 
 DEFAULT = Config()
