@@ -113,14 +113,14 @@ CONFIGS: dict[str, list[Config]] = {
     ],
     "N": [
         DEFAULT,
-        *(_with(newly_part=value) for value in (0.6, 1.2)),
-        _with(follows_part=1.0),
+        *(_with(newly_part=value) for value in (1.0, 2.2)),
+        _with(follows_part=0.5),
         _with(customer_alpha=0.0),
         _with(owned_half_life=365.0),
     ],
 }
 # Quality against coverage: the less popularity counts, the more is shown.
 FRONTIER = [
-    _sweep("N", "newly_part", (0.0, 0.3, 0.6, 0.9, 1.2, 1.6)),
+    _sweep("N", "newly_part", (0.0, 0.5, 1.0, 2.2, 3.0)),
     _sweep("N", "customer_alpha", (0.0, 0.1, 0.2, 0.35)),
 ]
