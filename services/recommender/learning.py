@@ -13,7 +13,7 @@ import orjson
 from cramjam import snappy
 
 from services.recommender import wire
-from services.recommender.domain import baskets
+from services.recommender.domain import baskets, kept
 from services.recommender.domain.baskets import CustomerRecord, Outcome
 from services.recommender.domain.lean import LeanOrderRecorded
 from shared import metrics
@@ -85,7 +85,7 @@ class Learner:
             record = self._records[key] = baskets.load(stored)
         shop, customer = split_key(key)
         if event is None:
-            self._times.setdefault(shop, baskets.moment_of(record["newest"]))
+            self._times.setdefault(shop, kept.moment_of(record["newest"]))
             baskets.withdraw(record, self._counted[shop])
             self._records[key] = baskets.load(None)
             self._changed.add(key)
@@ -153,12 +153,12 @@ class Learner:
                 yield Output(BASKET_DELTAS.name, None, value, (), partition)
 
 
-def _told(event: Event) -> tuple[dict[str, baskets.Bought], dict[str, dict[str, baskets.CameBack]], int]:
+def _told(event: Event) -> tuple[dict[str, kept.Bought], dict[str, dict[str, kept.CameBack]], int]:
     """Orders and returns that an event tells of, and how often they were handed on."""
     if isinstance(event, LeanOrderRecorded | OrderRecorded):
-        return {event.data.order_id: baskets.bought(event.data)}, {}, 0
+        return {event.data.order_id: kept.bought(event.data)}, {}, 0
     if isinstance(event, ReturnRecorded):
-        return {}, {event.data.order_id: {event.data.return_id: baskets.came_back(event.data)}}, 0
+        return {}, {event.data.order_id: {event.data.return_id: kept.came_back(event.data)}}, 0
     data = event.data.model_dump()
     return (
         {name: order | {"new": []} for name, order in data["orders"].items()},

@@ -7,7 +7,7 @@ their watermarks.
 
 from collections.abc import Collection, Iterable, Mapping
 
-from services.recommender.domain import baskets
+from services.recommender.domain import baskets, kept
 from services.recommender.domain.affinity import bucket_key, load, split_bucket_key
 from services.recommender.domain.baskets import CustomerRecord
 from services.recommender.domain.tally import Counted, bare, tallies
@@ -67,15 +67,15 @@ def _now(became: Mapping[_Customer, str], customer: _Customer) -> _Customer:
 
 
 def _merge_order(record: CustomerRecord, event: OrderRecorded) -> None:
-    order, known = baskets.bought(event.data), record["orders"].get(event.data.order_id)
-    if known is None or baskets.order_precedence(order) > baskets.order_precedence(known):
+    order, known = kept.bought(event.data), record["orders"].get(event.data.order_id)
+    if known is None or kept.order_precedence(order) > kept.order_precedence(known):
         record["orders"][event.data.order_id] = order
 
 
 def _merge_return(record: CustomerRecord, event: ReturnRecorded) -> None:
     of_order = record["returns"].setdefault(event.data.order_id, {})
-    item, known = baskets.came_back(event.data), of_order.get(event.data.return_id)
-    if known is None or baskets.return_precedence(item) > baskets.return_precedence(known):
+    item, known = kept.came_back(event.data), of_order.get(event.data.return_id)
+    if known is None or kept.return_precedence(item) > kept.return_precedence(known):
         of_order[event.data.return_id] = item
 
 

@@ -10,15 +10,21 @@ nothing, and is counted as such. What no change can reach any more, even by way 
 (KEEP_DAYS, KEEP_ORDERS); what it taught stays.
 """
 
-from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
 from enum import Enum
 from typing import TypedDict
-from zlib import crc32
 
 import orjson
 
-from services.recommender.domain.lean import LeanLine, LeanOrder
+from services.recommender.domain.kept import (
+    ACCEPT_DAYS,
+    Bought,
+    CameBack,
+    is_late,
+    kept_of,
+    order_precedence,
+    return_precedence,
+    taught_by,
+)
 from services.recommender.domain.tally import Counted
 from services.recommender.domain.timeline import (
     MINUTES_A_DAY,
@@ -31,22 +37,11 @@ from services.recommender.domain.timeline import (
     teach,
     teach_all,
 )
-from shared.events import (
-    Line,
-    Order,
-    OrderStatus,
-    Return,
-    ReturnLine,
-    ReturnStatus,
-)
 
-BASKET_LIMIT = 100
-ACCEPT_DAYS, ACCEPT_ORDERS = 400, 200
+ACCEPT_ORDERS = 200
 KEEP_DAYS = ACCEPT_DAYS + WINDOW_DAYS + SEQUENCE_DAYS
 KEEP_ORDERS = ACCEPT_ORDERS + WINDOW_ORDERS + SEQUENCE_ORDERS
-TAKES_BACK = frozenset({ReturnStatus.RECEIVED, ReturnStatus.REFUNDED})
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _ACCEPT = ACCEPT_DAYS * MINUTES_A_DAY
 _KEEP = KEEP_DAYS * MINUTES_A_DAY
 
@@ -56,28 +51,6 @@ class Outcome(Enum):
 
     TAKEN = "taken"
     BEYOND_HORIZON = "beyond_horizon"
-
-
-class Bought(TypedDict):
-    """An order as the customer's record keeps it. `teaches` is false for cancelled, voided and test orders.
-
-    `new` is what was new to the customer in it, while it teaches.
-    """
-
-    version: int
-    minute: int
-    teaches: bool
-    products: dict[str, int]
-    new: list[str]
-
-
-class CameBack(TypedDict):
-    """A return as the customer's record keeps it. `takes_back` is false until the goods are back."""
-
-    version: int
-    minute: int
-    takes_back: bool
-    products: dict[str, int]
 
 
 class CustomerRecord(TypedDict):
@@ -110,16 +83,6 @@ def load(raw: bytes | None) -> CustomerRecord:
 def dump(record: CustomerRecord) -> bytes:
     """The table's value of a record."""
     return orjson.dumps(record)
-
-
-def minute_of(moment: datetime) -> int:
-    """Whole minutes between 1970-01-01 and the moment."""
-    return int((moment - _EPOCH).total_seconds()) // 60
-
-
-def moment_of(minute: int) -> str:
-    """ISO 8601 of whole minutes since 1970-01-01."""
-    return (_EPOCH + timedelta(minutes=minute)).isoformat()
 
 
 def take_order(record: CustomerRecord, order_id: str, new: Bought, counted: Counted) -> Outcome:
@@ -158,7 +121,7 @@ def take_return(
     of_order[return_id] = new
     if order:
         _replace(record, entries, counted)
-    return Outcome.BEYOND_HORIZON if order and _late(order, new) else Outcome.TAKEN
+    return Outcome.BEYOND_HORIZON if order and is_late(order, new) else Outcome.TAKEN
 
 
 def withdraw(record: CustomerRecord, counted: Counted) -> History:
@@ -255,23 +218,6 @@ def _forget(record: CustomerRecord) -> None:
             del record["returns"][order_id]
 
 
-def taught_by(order: Bought | None, returns: Mapping[str, CameBack]) -> list[str]:
-    """Distinct products, sorted, that an order with these returns teaches.
-
-    A product counts while at least one unit of it was neither received back nor refunded; a return that is only requested
-    takes nothing away, a rejected one never does, nor one from beyond the horizon. Beyond BASKET_LIMIT products, which
-    would cost their square, those with the lowest CRC-32 of their id stay: a choice that depends on nothing but the basket.
-    """
-    if order is None or not order["teaches"]:
-        return []
-    products = sorted(kept_of(order, returns))
-    if len(products) > BASKET_LIMIT:
-        products = sorted(
-            sorted(products, key=lambda product: (crc32(product.encode()), product))[:BASKET_LIMIT]
-        )
-    return products
-
-
 def purchases(record: CustomerRecord) -> dict[str, list[int]]:
     """Return when, in minutes and in order, each product was bought that the customer still has."""
     found: dict[str, list[int]] = {}
@@ -288,57 +234,3 @@ def given_back(record: CustomerRecord) -> list[str]:
         product for order in record["orders"].values() if order["teaches"] for product in order["products"]
     }
     return sorted(had - purchases(record).keys())
-
-
-def kept_of(order: Bought, returns: Mapping[str, CameBack]) -> list[str]:
-    """Products of an order of which at least one unit was not taken back."""
-    if not returns:
-        return list(order["products"])
-    kept = dict(order["products"])
-    for item in returns.values():
-        if item["takes_back"] and not _late(order, item):
-            for product, quantity in item["products"].items():
-                kept[product] = kept.get(product, 0) - quantity
-    return [product for product, quantity in kept.items() if quantity > 0]
-
-
-def _late(order: Bought, item: CameBack) -> bool:
-    return item["minute"] - order["minute"] > _ACCEPT
-
-
-def bought(order: Order | LeanOrder) -> Bought:
-    """An order as records keep it."""
-    return Bought(
-        version=order.version,
-        minute=minute_of(order.placed_at),
-        teaches=order.status is OrderStatus.PLACED and not order.test,
-        products=_quantities(order.lines),
-        new=[],
-    )
-
-
-def came_back(item: Return) -> CameBack:
-    """A return as records keep it."""
-    return CameBack(
-        version=item.version,
-        minute=minute_of(item.occurred_at),
-        takes_back=item.status in TAKES_BACK,
-        products=_quantities(item.lines),
-    )
-
-
-def _quantities(lines: Sequence[Line | ReturnLine | LeanLine]) -> dict[str, int]:
-    quantities: dict[str, int] = {}
-    for line in lines:
-        quantities[line.product_id] = quantities.get(line.product_id, 0) + line.quantity
-    return quantities
-
-
-def order_precedence(order: Bought) -> tuple[int, bool, int, list[tuple[str, int]]]:
-    """The higher version wins; of two with one version, the one that teaches less."""
-    return order["version"], not order["teaches"], order["minute"], sorted(order["products"].items())
-
-
-def return_precedence(item: CameBack) -> tuple[int, bool, list[tuple[str, int]]]:
-    """The higher version wins; of two with one version, the one that takes back."""
-    return item["version"], item["takes_back"], sorted(item["products"].items())

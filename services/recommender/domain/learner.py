@@ -14,8 +14,8 @@ from zlib import crc32
 
 import numpy as np
 
-from services.recommender.domain.baskets import BASKET_LIMIT
 from services.recommender.domain.cooccurrence import Counts
+from services.recommender.domain.kept import BASKET_LIMIT
 from services.recommender.domain.relevance import DEFAULT, Config, Weights, solved, unsolved
 from services.recommender.domain.tables import Slots
 

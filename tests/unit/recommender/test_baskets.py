@@ -6,23 +6,20 @@ from typing import Any
 import pytest
 
 from services.recommender.domain.baskets import (
-    ACCEPT_DAYS,
     ACCEPT_ORDERS,
-    BASKET_LIMIT,
     KEEP_DAYS,
     CustomerRecord,
     Outcome,
-    came_back,
     dump,
     given_back,
     load,
-    minute_of,
     purchases,
     take_order,
     take_return,
     withdraw,
 )
-from services.recommender.domain.baskets import bought as as_bought
+from services.recommender.domain.kept import ACCEPT_DAYS, BASKET_LIMIT, came_back, minute_of
+from services.recommender.domain.kept import bought as as_bought
 from services.recommender.domain.tally import Counted, tallies
 from services.recommender.domain.timeline import bucket_of
 from shared.events import OrderRecorded, OrderStatus, ReturnStatus

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from services.recommender.domain import baskets
+from services.recommender.domain import baskets, kept
 from services.recommender.domain.reorder import PRIOR_WEIGHT, reorder_at
 from services.recommender.domain.rows import row
 from services.recommender.domain.shop import Listed, ShopCounts
@@ -90,7 +90,7 @@ def learned(seed: int, days: float = YEAR_DAYS) -> Learned:
         if event.data.placed_at >= START + timedelta(days=days):
             break
         record = records.setdefault(event.customerid or "", baskets.load(None))
-        baskets.take_order(record, event.data.order_id, baskets.bought(event.data), counted)
+        baskets.take_order(record, event.data.order_id, kept.bought(event.data), counted)
     return Learned(year, counted, START_DAY + days)
 
 
