@@ -126,9 +126,9 @@ def _entropy(cells: Any) -> Any:  # noqa: ANN401  arrays
 
 
 def _off(weights: Any) -> Floats:  # noqa: ANN401  an array
-    weights = np.asarray(weights, np.float32)
-    np.fill_diagonal(weights, 0)
-    return weights
+    found: Floats = np.asarray(weights, np.float32)
+    np.fill_diagonal(found, 0)
+    return found
 
 
 FORMULAS: dict[str, Formula] = {

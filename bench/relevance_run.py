@@ -66,7 +66,8 @@ def ask(exam: Exam, settings: Iterable[Setting], refit_days: float, meter: Meter
     model = Ours(exam.log, meter)
     for low, high in _windows(exam, refit_days):
         if ours:
-            run.ask_ours(model, ours, low, high)
+            with threadpool_limits(1, "blas"):  # it solves many small systems, which a second thread delays
+                run.ask_ours(model, ours, low, high)
         run.ask_peers(peers, low, high)
     return results
 
@@ -90,9 +91,7 @@ class _Run:
         self._tick = tick
         self._rows = sparse(log.baskets, log.size)
 
-    @threadpool_limits.wrap(limits=1, user_api="blas")
     def ask_ours(self, model: Ours, results: Results, low: int, high: int) -> None:
-        """Ours solves many small systems, which a second thread only delays."""
         popular = self._popular(low)
         model.fit(low, {(setting.task, setting.value) for setting in results})
         due = [(task, place) for task in TASKS for place in self._places(task, low, high)]
