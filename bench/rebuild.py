@@ -11,7 +11,8 @@ then on products are solved for finer weights in the time that is left; `--weigh
 what the worker used by then (*everything*: the ranker, too): on a busy machine it tells more.
 
 Then the worker is killed with SIGKILL and started on its disk, and once more on an empty one: seconds until /readyz says that
-its tables are recovered and it has caught up, the broker's wait for the dead member's session included.
+its tables are recovered, the broker's wait for the dead member's session included, and until it is ready altogether: it has
+caught up, and knows what others published.
 """
 
 import argparse
@@ -48,8 +49,8 @@ from shared.topics import (
 GOALS = {
     "counts_seconds": 120.0,
     "everything_seconds": 600.0,
-    "restart_with_disk_seconds": 30.0,
-    "restart_without_disk_seconds": 30.0,
+    "recovered_with_disk_seconds": 30.0,
+    "recovered_without_disk_seconds": 30.0,
 }
 LIMIT_SECONDS = 1800.0
 RECOVERY_LIMIT_SECONDS = 300.0
@@ -163,13 +164,19 @@ class Rebuild:
             self._found.note(f"{table}_changelog_records", sum(ends.values()))
 
     async def recover(self, name: str, *, keep_disk: bool) -> None:
-        """Kill it, start it again, and note how long that takes to be ready."""
+        """Kill it, start it again, and note how long that takes until its tables are there, and until it is ready."""
         self._worker.kill()
         if not keep_disk:
             shutil.rmtree(self._both.state)
+        started = CLOCK.monotonic()
         self._worker.start()
-        waited = await until(self._worker.is_ready, name, RECOVERY_LIMIT_SECONDS)
-        self._found.note(name, waited)
+
+        async def recovered() -> bool:
+            return bool((await self._worker.get("/readyz"))[1].get("recovered"))
+
+        self._found.note(f"recovered_{name}_seconds", await until(recovered, name, RECOVERY_LIMIT_SECONDS))
+        await until(self._worker.is_ready, name, RECOVERY_LIMIT_SECONDS)
+        self._found.note(f"ready_{name}_seconds", CLOCK.monotonic() - started)
 
 
 async def rebuild(folder: Path, year: grocery.Year, found: Found, *, weights: bool) -> None:
@@ -183,8 +190,8 @@ async def rebuild(folder: Path, year: grocery.Year, found: Found, *, weights: bo
             try:
                 await run.count()
                 await run.measure_state()
-                await run.recover("restart_with_disk_seconds", keep_disk=True)
-                await run.recover("restart_without_disk_seconds", keep_disk=False)
+                await run.recover("with_disk", keep_disk=True)
+                await run.recover("without_disk", keep_disk=False)
             finally:
                 run.stop()
 
