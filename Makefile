@@ -14,7 +14,7 @@ LOCK := uv pip compile -q --universal --python-version 3.11 --generate-hashes --
 .PHONY: help setup demo test check format contracts bench-driver bench-recommender bench-recommender-latency bench-rebuild bench-recommendations bench-relevance deploy-check lock clean
 
 help: ## List the commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-22s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-26s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo '  Options of a command: make demo ARGS="--orders 3000 --speed 3600 --summary summary.json"'
 
 $(READY): requirements/all.txt pyproject.toml
