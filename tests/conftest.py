@@ -9,9 +9,14 @@ from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
+import hypothesis
 import pytest
 
 from shared.embedded import EmbeddedKafka, EmbeddedPostgres, Infrastructure, choose
+
+# A law is one on a busy machine too: how long an example takes says nothing.
+hypothesis.settings.register_profile("orderwake", deadline=None)
+hypothesis.settings.load_profile("orderwake")
 
 
 @pytest.fixture(scope="session")

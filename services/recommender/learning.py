@@ -172,17 +172,22 @@ def _value(record: CustomerRecord) -> bytes | None:
 
 
 def _pack(outputs: Sequence[Output]) -> bytes:
-    rows = [
-        (one.topic, one.key.decode() if one.key else None, (one.value or b"").decode(), one.partition)
-        for one in outputs
-    ]
-    return bytes(snappy.compress(orjson.dumps(rows)))
+    """Write outputs down: a line of JSON for each, then its value, as long as the line says."""
+    parts: list[bytes] = []
+    for one in outputs:
+        value = one.value or b""
+        head = (one.topic, one.key.decode() if one.key else None, one.partition, len(value))
+        parts += (orjson.dumps(head), b"\n", value)
+    return bytes(snappy.compress(b"".join(parts)))
 
 
 def _unpack(raw: bytes | None) -> list[Output]:
     if raw is None:
         return []
-    return [
-        Output(topic, key.encode() if key else None, value.encode(), (), partition)
-        for topic, key, value, partition in orjson.loads(bytes(snappy.decompress(raw)))
-    ]
+    whole, place, outputs = bytes(snappy.decompress(raw)), 0, []
+    while place < len(whole):
+        start = whole.index(b"\n", place) + 1
+        topic, key, partition, length = orjson.loads(whole[place : start - 1])
+        place = start + length
+        outputs.append(Output(topic, key.encode() if key else None, whole[start:place], (), partition))
+    return outputs

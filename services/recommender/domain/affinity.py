@@ -72,5 +72,6 @@ def count(record: BucketRecord, source: str, offset: int, tally: Mapping[str, ob
 
 def most_frequent(numbers: Mapping[str, float], kept: int) -> list[str]:
     """Return the `kept` neighbours with the highest positive counts, highest first; among equals the lower id."""
-    ranked = sorted((-number, other) for other, number in numbers.items() if number > 0)
+    floor = sorted(numbers.values(), reverse=True)[kept - 1] if len(numbers) > kept else 0
+    ranked = sorted((-number, other) for other, number in numbers.items() if number > 0 and number >= floor)
     return [other for _, other in ranked[:kept]]

@@ -52,7 +52,8 @@ class Matrix:
         return near, column(gram[1:, 1:], gram[0, 1:], penalty)
 
     def bought(self, slots: int | Slots) -> NDArray[np.float32]:
-        """The diagonal."""
+        """The diagonal; zero for slots of which no row is known yet."""
+        self._grow(int(np.max(slots, initial=0)))
         return np.asarray(self._diagonal[slots])
 
     def counting(self, slot: int, others: Slots) -> NDArray[np.bool_]:
