@@ -111,6 +111,8 @@ class _Handler:
     async def handle(self, event: EventT[Any]) -> None:
         message: Message = event.message
         place = message.topic, message.partition
+        if message.generation_id != event.app.consumer_generation_id:
+            return  # fetched for a former assignment; this one began with what was committed
         tenure = self._driver.take(place)
         if tenure is None:
             return

@@ -1,7 +1,7 @@
 """Faust's consumer, in batches: one event per fetched partition batch, acknowledged in order."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 import structlog
@@ -72,6 +72,16 @@ class ConsumerThread(stock.AIOKafkaConsumerThread):
             await consumer.seek_to_beginning(*never)
         return committed
 
+    async def give_back(self, records: Mapping[Any, Sequence[Any]]) -> None:
+        """Fetch again what was fetched but not handed on, unless its partition has gone or been sought since."""
+        await self.call_thread(self._give_back, records)
+
+    async def _give_back(self, records: Mapping[Any, Sequence[Any]]) -> None:
+        consumer = self._ensure_consumer()
+        for place, batch in records.items():
+            if place in consumer.assignment() and await consumer.position(place) == batch[-1].offset + 1:
+                consumer.seek(place, batch[0].offset)
+
     async def _commit(self, offsets: Mapping[TP, int]) -> bool:
         try:
             return bool(await super()._commit(offsets))
@@ -89,16 +99,26 @@ class BatchConsumer(stock.Consumer):
         return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
 
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, Message]]:  # noqa: ASYNC109  Faust's signature
-        """Yield one message per partition batch; none while the flow is stopped."""
-        records, active = await self._wait_next_records(timeout)
+        """Yield one message per partition batch; none while the flow is stopped.
+
+        What a call has fetched while partitions were reassigned may be from before or after the new owner's position was
+        set. It is given back: it will be fetched again from where that position is.
+        """
         generation = self.app.consumer_generation_id
+        records, _ = await self._wait_next_records(timeout)
         if records is None or self.should_stop:
             return
+        given_back: dict[Any, list[Any]] = {}
         for place, batch in records.items():
-            if not self.flow_active or self.app.consumer_generation_id != generation:
-                return
-            if batch and (active is None or place in active):
+            if not batch:
+                continue
+            moved = not self.flow_active or self.app.consumer_generation_id != generation
+            if moved or place not in self._get_active_partitions():
+                given_back[place] = batch
+            else:
                 yield TP(*place), self._batch_message(TP(*place), batch)
+        if given_back:
+            await self._thread.give_back(given_back)
 
     def _batch_message(self, place: TP, batch: list[Any]) -> ConsumerMessage:
         return ConsumerMessage(
