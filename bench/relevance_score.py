@@ -82,8 +82,11 @@ def compare_coverage(ours: Scored, peer: Scored, customers: NDArray[np.int64]) -
         seen = np.zeros((present.shape[1], int(max(ours.top3.max(), peer.top3.max())) + 1), np.float32)
         seen[place[:, None], found.top3] = 1
         shown.append((present @ seen > 0).sum(axis=1))
-    low, high = np.percentile(shown[0] / shown[1], [2.5, 97.5])
-    return Interval(ours.shown / peer.shown, float(low), float(high))
+    low, middle, high = np.percentile(shown[0] / shown[1], [2.5, 50, 97.5])
+    found = (
+        ours.shown / peer.shown
+    )  # a resample has fewer customers and shows less, by method: only its spread counts
+    return Interval(found, float(found * low / middle), float(found * high / middle))
 
 
 def _resample(customers: int, times: int) -> NDArray[np.int64]:
