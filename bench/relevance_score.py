@@ -86,7 +86,7 @@ def compare_coverage(ours: Scored, peer: Scored, customers: NDArray[np.int64]) -
     found = (
         ours.shown / peer.shown
     )  # a resample has fewer customers and shows less, by method: only its spread counts
-    return Interval(found, float(found * low / middle), float(found * high / middle))
+    return Interval(share, float(share * low / middle), float(share * high / middle))
 
 
 def _resample(customers: int, times: int) -> NDArray[np.int64]:
