@@ -83,9 +83,8 @@ def compare_coverage(ours: Scored, peer: Scored, customers: NDArray[np.int64]) -
         seen[place[:, None], found.top3] = 1
         shown.append((present @ seen > 0).sum(axis=1))
     low, middle, high = np.percentile(shown[0] / shown[1], [2.5, 50, 97.5])
-    found = (
-        ours.shown / peer.shown
-    )  # a resample has fewer customers and shows less, by method: only its spread counts
+    # A resample has fewer customers and shows less, more so by some methods: only its spread counts.
+    share = ours.shown / peer.shown
     return Interval(share, float(share * low / middle), float(share * high / middle))
 
 
