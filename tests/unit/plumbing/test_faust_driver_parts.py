@@ -119,7 +119,7 @@ async def test_keys_go_where_javas_default_partitioner_sends_them(
         async def partitions_for(self, _: str) -> set[int]:
             return set(range(1009))
 
-    async def delivered(topic: str, partition: int, _: object) -> int:
+    async def delivered(topic: str, partition: int, *_: object) -> int:
         places.append((topic, partition))
         return 0
 

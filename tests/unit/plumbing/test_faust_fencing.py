@@ -6,10 +6,11 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from faust.types import TP
 
 from shared.errors import StalePartition
 from shared.kafka.faust import producer as module
-from shared.kafka.faust.consumer import ConsumerThread
+from shared.kafka.faust.consumer import BatchConsumer, ConsumerThread
 from shared.kafka.faust.producer import BatchProducer, Output, Permit
 
 
@@ -126,3 +127,80 @@ async def test_a_whole_batch_is_not_split_and_others_are(
     assert len(SilentBroker.made[0].sent) == 3
     await producer.publish([RECORD] * 3, whole=True)
     assert len(SilentBroker.made[0].sent) == 4
+
+
+class Rebalanced:
+    """A batch consumer whose partitions are reassigned while it fetches, or before it hands the second batch on."""
+
+    should_stop = False
+    flow_active = True
+    getmany = BatchConsumer.getmany
+
+    def __init__(self, *, active: set[str], generations: Sequence[int]) -> None:
+        self.app = SimpleNamespace(consumer_generation_id=0)
+        self._generations = iter(generations)
+        self._active = active
+        self.given_back: dict[str, list[str]] = {}
+        self._thread = SimpleNamespace(give_back=self._take_back)
+
+    async def _take_back(self, records: dict[str, list[str]]) -> None:
+        self.given_back.update(records)
+
+    async def _wait_next_records(self, _: float) -> tuple[dict[TP, list[str]], None]:
+        self.app.consumer_generation_id = next(self._generations)
+        return {ORDERS_0: ["a"], ORDERS_1: ["b", "c"], RETURNS_0: []}, None
+
+    def _get_active_partitions(self) -> set[str]:
+        return self._active
+
+    def _batch_message(self, _: TP, batch: list[str]) -> list[str]:
+        self.app.consumer_generation_id = next(self._generations)
+        return batch
+
+
+ORDERS_0, ORDERS_1, RETURNS_0 = TP("orders", 0), TP("orders", 1), TP("returns", 0)
+
+
+@pytest.mark.parametrize(
+    ("active", "generations", "handed_on", "given_back"),
+    [
+        ({ORDERS_0, ORDERS_1}, (0, 0, 0), [["a"], ["b", "c"]], {}),
+        ({ORDERS_1}, (0, 0), [["b", "c"]], {ORDERS_0: ["a"]}),
+        ({ORDERS_0, ORDERS_1}, (1,), [], {ORDERS_0: ["a"], ORDERS_1: ["b", "c"]}),
+        ({ORDERS_0, ORDERS_1}, (0, 1), [["a"]], {ORDERS_1: ["b", "c"]}),
+    ],
+    ids=["nothing happens", "one is not active", "reassigned while fetching", "reassigned in between"],
+)
+async def test_what_is_fetched_is_handed_on_or_given_back(
+    active: set[str], generations: Sequence[int], handed_on: list[list[str]], given_back: dict[TP, list[str]]
+) -> None:
+    consumer: Any = Rebalanced(active=active, generations=generations)
+    assert [batch async for _, batch in consumer.getmany(1.0)] == handed_on
+    assert consumer.given_back == given_back
+
+
+@pytest.mark.parametrize(
+    ("position", "assigned", "sought"),
+    [(8, {"orders-0"}, [("orders-0", 5)]), (3, {"orders-0"}, []), (8, set(), [])],
+    ids=["nobody sought since", "sought since", "not ours any more"],
+)
+async def test_what_is_given_back_is_fetched_again_unless_its_position_was_set_since(
+    position: int, assigned: set[str], sought: list[tuple[str, int]]
+) -> None:
+    found: list[tuple[str, int]] = []
+
+    class Consumer:
+        def assignment(self) -> set[str]:
+            return assigned
+
+        async def position(self, _: str) -> int:
+            return position
+
+        def seek(self, place: str, offset: int) -> None:
+            found.append((place, offset))
+
+    thread: Any = ConsumerThread.__new__(ConsumerThread)
+    thread._ensure_consumer = Consumer  # noqa: SLF001  # as above
+    batch = [SimpleNamespace(offset=5), SimpleNamespace(offset=7)]
+    await thread._give_back({"orders-0": batch})  # noqa: SLF001  # what runs in the thread
+    assert found == sought
