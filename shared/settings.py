@@ -70,7 +70,7 @@ class Settings(BaseModel):
     ] = "all"
     recommender_top: Annotated[int, Field(ge=1, le=100)] = 10
     recommender_publish_seconds: Annotated[float, Field(gt=0)] = 1.0
-    recommender_pairs_kept: Annotated[int, Field(ge=10)] = 200
+    recommender_pairs_kept: Annotated[int, Field(ge=10)] = 400
     recommendation_keys: Annotated[
         str, Field(description="publishable keys as shop:key,shop:key; empty: none needed, on loopback only")
     ] = ""

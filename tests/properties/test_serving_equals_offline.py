@@ -75,7 +75,7 @@ def test_both_score_alike(orders: Orders, basket: list[int]) -> None:
     days = accumulate((gap for _, gap, _ in orders), initial=FIRST_DAY)
     orders = [(customer, day, slots) for (customer, _, slots), day in zip(orders, days, strict=False)]
     counts, shelf = learnt(orders)
-    weights = solve(counts, orders[-1][1])
+    weights = solve(counts)
     publish(shelf, weights)
     today = orders[-1][1]
     votes = Votes([shelf.around[str(slot)].weights for slot in basket], [1.0] * len(basket))

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 
 from services.recommender.domain.recency import Recency
-from services.recommender.domain.relevance import DEFAULT, Config
+from services.recommender.domain.relevance import DEFAULT, Config, common
 from services.recommender.domain.rows import together_fade
 from services.recommender.domain.solver import Floats, Matrix, Slots, Slotting
 from shared.events import PairCounts
@@ -87,7 +87,7 @@ class Model:
 
     def _common(self, slots: int | Slots) -> Floats:
         bought = self._baskets.bought(slots) * np.float32(self._present())
-        return np.asarray((bought + self._config.damping) ** self._config.basket_alpha, np.float32)
+        return np.asarray(common(bought, self._config), np.float32)
 
     def _solve(self, matrix: Matrix, slot: int, penalty: float) -> tuple[Slots, Floats]:
         self._read((slot,))

@@ -6,7 +6,7 @@ Journey (bench/relevance.py):
 
 - a basket of several products: weights of a ridge solve on faded basket counts among each product's neighbours (see
   `ridge.py`); what is a neighbour one way only speaks by what its share is above the expected. Less for what everybody
-  takes, more for what sells more of late than it used to;
+  takes, more for what few take yet and for what sells more of late than it used to;
 - one product: the share of its buyers who take the other, over a power of the other's popularity, and the same trend;
 - a customer's next: weights of a ridge solve on how many customers own both, as far as sequences and baskets tell, less
   for what everybody has, fresh ownership counting more; plus "after A, B"; plus what other returning customers have
@@ -31,11 +31,14 @@ Scores = NDArray[np.float64]
 class Config:
     """All that can be chosen about the model; the defaults are the one configuration for all shops."""
 
-    neighbours: int = 200
-    basket_penalty: float = 30.0
-    basket_alpha: float = 0.1
+    neighbours: int = 400
+    basket_penalty: float = 25.0
+    basket_alpha: float = 0.15
+    rare_orders: float = 30.0
+    rare_prior: float = 5.0
+    rare_power: float = 0.5
     damping: float = 20.0
-    beyond_part: float = 0.2
+    beyond_part: float = 0.4
     single_alpha: float = 0.2
     single_damping: float = 50.0
     trend_power: float = 0.3
@@ -111,7 +114,17 @@ def _basket_weights(tables: Tables, config: Config) -> Floats:
     expected = np.outer(together.sum(axis=1), bought / max(bought.sum(), 1.0))
     beyond = (together - expected) / (bought[:, None] + config.damping)
     weights += np.where(one_way, config.beyond_part * beyond, 0)
-    return np.asarray(weights / (bought + config.damping) ** config.basket_alpha, np.float32)
+    return np.asarray(weights / common(bought, config), np.float32)
+
+
+def common(bought: NDArray[Any], config: Config) -> NDArray[Any]:
+    """What weights in baskets are divided by, from products' faded orders [n]: more for what everybody takes.
+
+    Of what few have taken yet a solve says too little; it is made up for by as much as there may be reason to.
+    """
+    held = bought + config.rare_prior
+    rare = (held / (held + config.rare_orders)) ** config.rare_power
+    return np.asarray((bought + config.damping) ** config.basket_alpha * rare)
 
 
 def _customer_weights(tables: Tables, config: Config) -> Floats:

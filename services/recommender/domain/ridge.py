@@ -3,7 +3,7 @@
 For a product j with neighbours N it solves (G_NN + penalty * I) w = G_Nj, where G counts how often two products occur
 together (the diagonal: each by itself). With all others as neighbours that is EASE^R (Steck, "Embarrassingly shallow
 autoencoders for sparse data", WWW 2019), which inverts the whole of G; of its neighbours alone, a product is solved in a
-millisecond from their rows. So the counters are all it needs, faded or not, and no order is read again.
+few milliseconds from their rows. So the counters are all it needs, faded or not, and no order is read again.
 """
 
 import numpy as np

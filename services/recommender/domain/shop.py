@@ -50,7 +50,7 @@ class ShopCounts:
     Rows with `kept` followers are taken to be pruned. `lines` are all lines bought, `links` all neighbours counted.
     """
 
-    kept: int = 200
+    kept: int = 400
     rows: dict[str, Row] = field(default_factory=dict)
     listed: dict[str, Listed] = field(default_factory=dict)
     lines: int = 0

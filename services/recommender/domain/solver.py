@@ -1,7 +1,7 @@
 """Local ridge solves from rows as they come: who speaks for a product, of its own neighbours.
 
 Rows are kept as arrays over slots, small integers that products get when they are first seen. Those of a product's
-neighbours make up the matrix of its solve, in a fraction of a millisecond.
+neighbours make up the matrix of its solve, in a millisecond or two.
 """
 
 from collections.abc import Callable, Iterable, Mapping

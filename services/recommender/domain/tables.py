@@ -62,7 +62,8 @@ def add_up(noted: Noted, catalogue: Slots, size: int, kept: int) -> Tables:
     cells, inside = sums.cells(one, other)
     both = sums.square(cells, signs[inside])
     faded = sums.square(cells, (signs * fades[np.maximum(last - buckets, 0)])[inside])
-    near = heaviest(faded + faded.T, kept)
+    together = np.asarray(faded + faded.T, np.float32)  # so that equals stay equal, whatever came first
+    near = heaviest(together, kept)
     slots, signs = noted.buyers.columns()
     first = sums.single(slots, signs)
     weigh = _Weigher(place, newest)
@@ -82,7 +83,7 @@ def add_up(noted: Noted, catalogue: Slots, size: int, kept: int) -> Tables:
         buyers=first,
         exposure=exposure,
         pairs=np.where(near, both + both.T, 0).astype(np.float32),
-        together=np.where(near, faded + faded.T, 0).astype(np.float32),
+        together=np.where(near, together, np.float32(0)),
         followers=np.where(after, followers, 0).astype(np.float32),
         follows=np.where(after, followed, 0).astype(np.float32),
     )

@@ -34,13 +34,18 @@ def learned(rows: Mapping[str, PairCounts]) -> Model:
     return model
 
 
+def common_of(orders: float) -> float:
+    rare = (orders + DEFAULT.rare_prior) / (orders + DEFAULT.rare_prior + DEFAULT.rare_orders)
+    return float((orders + DEFAULT.damping) ** DEFAULT.basket_alpha * rare**DEFAULT.rare_power)
+
+
 def weights_for(product: str, near: str) -> dict[str, float]:
     """Solve by the definition: neighbours explain a product's purchases, less for what everybody takes."""
     both = {**PAIRS, **{(other, one): number for (one, other), number in PAIRS.items()}}
     gram = np.array([[ORDERS[i] if i == j else both.get((i, j), 0) for j in near] for i in near], float)
     cross = np.array([both[i, product] for i in near], float)
     solved = np.linalg.solve(gram + DEFAULT.basket_penalty * np.eye(len(near)), cross)
-    common = (ORDERS[product] + DEFAULT.damping) ** DEFAULT.basket_alpha
+    common = common_of(ORDERS[product])
     return dict(zip(near, solved / common, strict=True))
 
 
@@ -61,7 +66,7 @@ def test_a_neighbour_one_way_only_speaks_by_what_its_share_is_above_the_expected
     model = learned(shop(a="c"))
     expected = (12 + 6) * 90 / 210
     beyond = DEFAULT.beyond_part * (12 - expected) / (40 + DEFAULT.damping)
-    common = (90 + DEFAULT.damping) ** DEFAULT.basket_alpha
+    common = common_of(90)
     assert model.beyond("c") == pytest.approx({"a": beyond / common}, rel=1e-4)
     assert model.beyond("b") == {}
     assert model.beyond("unheard-of") == {}
@@ -85,7 +90,7 @@ def test_a_row_of_an_older_bucket_counts_as_it_has_faded_since() -> None:
     faded = together_fade(13)
     gram = np.array([[60 + DEFAULT.basket_penalty, 6], [6, 40 + DEFAULT.basket_penalty]])
     solved = np.linalg.solve(gram, np.array([30 * faded, 12 * faded]))
-    common = (90 * faded + DEFAULT.damping) ** DEFAULT.basket_alpha
+    common = common_of(90 * faded)
     assert model.baskets("a") == pytest.approx({"b": solved[0] / common, "c": solved[1] / common}, rel=1e-4)
 
 
