@@ -11,7 +11,7 @@ from services.recommender.domain.speaking import Speaking, rounded
 from services.recommender.domain.upgrades import upgrade_of, upgrades
 from shared.events import Candidate, Complements, PairCounts
 
-WEIGHTS_KEPT = 50
+WEIGHTS_KEPT = 150
 TOLD_CHANGE = 0.05
 TOLD_ORDERS = 50.0
 

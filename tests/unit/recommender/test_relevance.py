@@ -126,7 +126,7 @@ def test_the_live_order_beside_one_product_is_that_of_offline_scores(orders: Pla
 @given(ORDERS, st.sampled_from([2, 200]))
 def test_weights_offline_equal_those_of_the_live_model_item_by_item(orders: Placed, neighbours: int) -> None:
     orders = placed(orders)
-    config = replace(DEFAULT, neighbours=neighbours)
+    config = replace(DEFAULT, kept=neighbours, neighbours=neighbours)
     weights, model = solve(learnt(orders), config), Model(config)
     rows = rows_of(orders, neighbours)
     for one in rows.values():
