@@ -25,7 +25,7 @@ class ReceivedLog:
 
 
 def read(path: Path) -> list[dict[str, Any]]:
-    """Every entry so far; none if nothing was ever accepted."""
+    """Every entry so far, but one that is just being written; none if nothing was ever accepted."""
     if not path.exists():
         return []
-    return [json.loads(line) for line in path.read_text().splitlines() if line]
+    return [json.loads(line) for line in path.read_text().rpartition("\n")[0].splitlines() if line]

@@ -13,9 +13,17 @@ from services.scheduler.domain.journey import Journey, Step
 from services.scheduler.domain.quiet import permitted
 from services.scheduler.domain.timing import Due, local_zone
 from shared.events import Candidate, Channel, Decision, Incentive, Message
+from shared.events.affinity import Relation
 
-_WHY = {
+WHY_IT_FITS: dict[Relation, str] = {
     "pair": "Customers who bought {bought} often take it along.",
+    "sequence": "Customers who bought {bought} often come back for it.",
+    "bundle": "Often bought together with {bought}.",
+    "premium": "The premium choice beside {bought}.",
+    "warranty": "It protects {bought}.",
+    "refill": "The refill for {bought}.",
+    "pinned": "Chosen to go with {bought}.",
+    "season": "Right for the season.",
     "category": "A natural companion to {bought}.",
     "popular": "A favourite with customers like you.",
     "journey": "It goes well with {bought}.",
@@ -116,7 +124,8 @@ def _products(
             "currency": product.currency,
             "url": product.url,
             "image_url": product.image_url,
-            "why": reasons.get(product.category or "") or _WHY[candidate.relation].format(bought=bought),
+            "why": reasons.get(product.category or "")
+            or WHY_IT_FITS[candidate.relation].format(bought=bought),
         }
         for candidate, product in found
         if product

@@ -1,12 +1,14 @@
 """What a message holds."""
 
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
 from services.scheduler.domain import CustomerState, Journey, message
+from services.scheduler.domain.message import WHY_IT_FITS
 from shared.events import Channel, Message
+from shared.events.affinity import Relation
 from tests.support.deciding import (
     MONDAY_NOON,
     context,
@@ -83,6 +85,11 @@ def test_a_step_without_an_offer_has_all_keys_too() -> None:
 def test_without_written_reasons_the_relation_gives_one() -> None:
     sent = written(ready(), journey())
     assert sent.context["products"][0]["why"] == "Customers who bought your Serum often take it along."
+
+
+def test_whatever_relates_two_products_there_are_words_for_it() -> None:
+    assert set(WHY_IT_FITS) == set(get_args(Relation))
+    assert all(words.format(bought="your Serum").endswith(".") for words in WHY_IT_FITS.values())
 
 
 def test_a_message_is_valid_until_its_step_expires() -> None:
