@@ -27,7 +27,7 @@ $(READY): requirements/all.txt pyproject.toml
 
 setup: $(READY) ## Make the virtual environment from the locked requirements
 
-demo: $(READY) ## A week of four shops, on real Kafka, PostgreSQL and SMTP, in about five minutes
+demo: $(READY) ## A week of four shops, on real Kafka, PostgreSQL and SMTP, in about eight minutes
 	@$(BIN)/python -m demo $(ARGS)
 
 test: $(READY) ## All tests: properties, unit, contracts, integration, crash, end to end
