@@ -5,6 +5,7 @@ from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from weakref import WeakSet
 
 import structlog
 from aiokafka import AIOKafkaProducer
@@ -70,7 +71,7 @@ class BatchProducer:
     def __init__(self, bootstrap_servers: str) -> None:
         self._bootstrap = bootstrap_servers
         self._producer: AIOKafkaProducer | None = None
-        self._cut: AIOKafkaProducer | None = None
+        self._closed: WeakSet[AIOKafkaProducer] = WeakSet()
         self._replacing = asyncio.Lock()
         self._retiring: set[asyncio.Task[None]] = set()
 
@@ -88,8 +89,17 @@ class BatchProducer:
         """Close; what was not acknowledged by now may be lost, and nobody was told that it was not."""
         producer, self._producer = self._producer, None
         if producer is not None:
-            await _retire(producer)
+            await self._retire(producer)
         await asyncio.gather(*self._retiring)
+
+    async def _retire(self, producer: AIOKafkaProducer) -> None:
+        """Close a producer; whoever still waits for it is told then."""
+        try:
+            await asyncio.wait_for(producer.stop(), _STOP_SECONDS)
+        except (TimeoutError, KafkaError) as error:
+            log.warning("producer closed with records unacknowledged", error=repr(error))
+        finally:
+            self._closed.add(producer)
 
     async def publish(
         self, records: Iterable[Output], *, whole: bool = False, permit: Permit | None = None
@@ -175,25 +185,25 @@ class BatchProducer:
     ) -> RecordMetadata:
         """Wait for the broker. Raises KafkaError, also when the producer is cut off meanwhile."""
         while not (await asyncio.wait((sending,), timeout=_LOOK_SECONDS))[0]:
-            if permit is not None and permit.expiring() and producer is self._producer:
+            if permit is not None and permit.expiring() and producer not in self._closed:
                 await self._cut_off(producer)
-            if producer is self._cut:
-                message = "the producer was replaced while a batch was under way"
+            if producer in self._closed and not sending.done():
+                message = "the producer was closed while a batch was under way"
                 raise _DroppedError(message)
         return sending.result()
 
     async def _cut_off(self, producer: AIOKafkaProducer) -> None:
         """Close a producer so that nothing of what it still has is sent, and have another in its place."""
         log.warning("cut_off", why="heartbeats go unanswered: what is under way may no longer be written")
+        self._closed.add(producer)
         task = producer._sender.sender_task  # noqa: SLF001  its own stop would send first
         if task is not None:
             task.cancel()
         await producer.client.close()
-        self._cut = producer
 
     async def _working(self) -> AIOKafkaProducer:
         """Return the producer; in place of one that was cut off another, as soon as a broker answers."""
-        while (producer := self._current()) is self._cut:
+        while (producer := self._current()) in self._closed:
             await self._replace(producer)
             if producer is self._producer:
                 await asyncio.sleep(_LOOK_SECONDS)
@@ -221,9 +231,7 @@ class BatchProducer:
             except KafkaError as error:
                 log.warning("no broker for a new producer", error=repr(error))
                 return
-            if failed is self._cut:
-                return
-            task = asyncio.create_task(_retire(failed))
+            task = asyncio.create_task(self._retire(failed))
             self._retiring.add(task)
             task.add_done_callback(self._retiring.discard)
 
@@ -246,10 +254,3 @@ def _fill(
         if added is None:
             return batch, place
     return batch, len(records)
-
-
-async def _retire(producer: AIOKafkaProducer) -> None:
-    try:
-        await asyncio.wait_for(producer.stop(), _STOP_SECONDS)
-    except (TimeoutError, KafkaError) as error:
-        log.warning("producer closed with records unacknowledged", error=repr(error))

@@ -6,12 +6,14 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from aiokafka.errors import KafkaError
 from faust.types import TP
 
 from shared.errors import StalePartition
 from shared.kafka.faust import producer as module
 from shared.kafka.faust.consumer import BatchConsumer, ConsumerThread
 from shared.kafka.faust.producer import BatchProducer, Output, Permit
+from tests.support import eventually
 
 
 class SilentBroker:
@@ -204,3 +206,16 @@ async def test_what_is_given_back_is_fetched_again_unless_its_position_was_set_s
     batch = [SimpleNamespace(offset=5), SimpleNamespace(offset=7)]
     await thread._give_back({"orders-0": batch})  # noqa: SLF001  # what runs in the thread
     assert found == sought
+
+
+async def test_who_waits_for_a_producer_that_another_partitions_failure_closed_sends_again(
+    producer: BatchProducer,
+) -> None:
+    publishing = asyncio.ensure_future(
+        producer.publish([RECORD, Output("changelog", b"key", b"value", (), 1)])
+    )
+    first = SilentBroker.made[0]
+    await eventually(lambda: len(first.sent) == 2)
+    first.sent[0].set_exception(KafkaError())
+    assert await asyncio.wait_for(publishing, 20) == {("changelog", 0): 7, ("changelog", 1): 7}
+    assert len(SilentBroker.made[1].sent) == 2
