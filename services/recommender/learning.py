@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 
 MOST_MOVES = 4
 """An order that has been handed on this often stays where it is: whoever became each other would hand it on for ever."""
+ORDERS_A_MOVE = 20
+"""So many orders are handed on in one record, which must stay under what a topic takes, however long the history."""
 
 _SEEN, _PENDING = b"\0seen ", b"\0pending "
 
@@ -138,12 +140,17 @@ class Learner:
         self, shop: str, record: CustomerRecord, history: baskets.History, moves: int, origin: tuple[str, str]
     ) -> None:
         orders, returns = history
-        if not orders and not returns:
-            return
         name, occurred_at = origin
-        data: dict[str, object] = {"orders": orders, "returns": returns, "moves": moves}
-        moved = wire.history(shop, record["moved_to"], data, f"{name}-moved", occurred_at)
-        self._moves.append(Output(CUSTOMER_MOVES.name, *moved))
+        named = sorted(orders.keys() | returns.keys())
+        for place in range(0, len(named), ORDERS_A_MOVE):
+            part = named[place : place + ORDERS_A_MOVE]
+            data: dict[str, object] = {
+                "orders": {one: orders[one] for one in part if one in orders},
+                "returns": {one: returns[one] for one in part if one in returns},
+                "moves": moves,
+            }
+            moved = wire.history(shop, record["moved_to"], data, f"{name}-moved-{place}", occurred_at)
+            self._moves.append(Output(CUSTOMER_MOVES.name, *moved))
 
     def _deltas(self, last: Admitted) -> Iterable[Output]:
         record = last.record
