@@ -1,29 +1,27 @@
 """An `orderwake` process of its own, for benchmarks that watch, kill and restart the real thing."""
 
 import asyncio
-import os
 import signal
 import subprocess
 import sys
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import aiohttp
 import psutil
 
 from shared.clock import SystemClock
 from shared.embedded.process import free_port
+from tests.support.processes import Service as Child
 
 CLOCK = SystemClock()
-ROOT = Path(__file__).parents[1]
 _LOOK_SECONDS = 0.05
-_STOP_SECONDS = 25.0
 _OK = 200
 
 
-class Service:
+class Service(Child):
     """`orderwake NAME` with an environment, one at a time; what it logs goes to `log`, its peak memory is kept."""
 
     def __init__(
@@ -31,15 +29,9 @@ class Service:
     ) -> None:
         self.name = name
         self.port = free_port()
-        self._environment = {
-            **os.environ,
-            "ORDERWAKE_LOG_LEVEL": "warning",
-            "ORDERWAKE_HTTP_PORT": str(self.port),
-            **environment,
-        }
-        self._log = log
+        own = {"ORDERWAKE_LOG_LEVEL": "warning", "ORDERWAKE_HTTP_PORT": str(self.port)}
+        super().__init__(name, own | dict(environment), log)
         self._cores = cores
-        self._process: subprocess.Popen[bytes] | None = None
         self.peak_bytes = 0
 
     @property
@@ -50,8 +42,8 @@ class Service:
     @property
     def process(self) -> psutil.Process:
         """The process that runs. Raises RuntimeError if none does, with the end of its log."""
-        if self._process is None or self._process.poll() is not None:
-            message = f"{self.name} does not run:\n{self._log.read_text()[-4000:]}"
+        if self._process is None or not self.alive:
+            message = f"{self.name} does not run:\n{self.text[-4000:]}"
             raise RuntimeError(message)
         return psutil.Process(self._process.pid)
 
@@ -63,33 +55,17 @@ class Service:
 
     def start(self) -> None:
         """Start it, or start it again."""
-        command = [sys.executable, "-m", "services.cli", self.name]
-        with self._log.open("ab") as log:
-            self._process = subprocess.Popen(  # noqa: S603  the command is ours
-                command, cwd=ROOT, env=self._environment, stdout=log, stderr=log
-            )
+        super().start()
         if self._cores:
             self.process.cpu_affinity(sorted(self._cores))
 
-    def kill(self) -> None:
-        """Kill it with SIGKILL and wait until it is gone."""
-        self._end(signal.SIGKILL)
-
-    def stop(self) -> None:
-        """Ask it to drain, wait, and kill it if that takes too long."""
+    def stop(self) -> int:
+        """Ask it to drain and wait, or kill it if that takes too long; returns its exit code, below zero for a signal."""
         try:
-            self._end(signal.SIGTERM)
+            return super().stop()
         except subprocess.TimeoutExpired:
             self.kill()
-
-    def _end(self, number: signal.Signals) -> None:
-        if self._process is not None and self._process.poll() is None:
-            self._process.send_signal(number)
-            self._process.wait(_STOP_SECONDS)
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
+            return -signal.SIGKILL
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
