@@ -99,7 +99,7 @@ def recount_command(*, as_json: bool) -> None:
     orderwake affinity recount --json
 
     They are equal to the last digit once the workers have caught up (orderwake_consumer_lag is 0). Exit code 1 if not.
-    Needs some 5 kB of memory per order of ten lines.
+    Needs about 20 kB of memory for each order of ten lines.
     """  # noqa: D301  \b is click's mark
     compared = asyncio.run(compare(load()))
     if as_json:
