@@ -5,6 +5,7 @@ OrderwakeError
 ├── InfrastructureError      Kafka or PostgreSQL cannot be had on this machine
 ├── TopicsError              a topic on the broker differs from its declaration
 ├── JourneyError             a journey file cannot be used: file, line and fix
+├── BacktestError            what a backtest was given cannot be used: where, and the fix
 ├── RelationsError           the file of hand-made relations cannot be used: file, line and fix
 ├── EventError               a record cannot be accepted: becomes a dead letter or a 4xx
 ├── RetryLater               the work failed for a reason that passes; do it again
@@ -35,6 +36,10 @@ class TopicsError(OrderwakeError):
 
 class JourneyError(OrderwakeError):
     """A journey file cannot be used. The message names file, line and fix."""
+
+
+class BacktestError(OrderwakeError):
+    """What a backtest was given cannot be used. The message says where and how to mend it."""
 
 
 class RelationsError(OrderwakeError):

@@ -1,0 +1,67 @@
+"""History from files: one JSON object a line, plain or gzipped, or a folder of such files."""
+
+import gzip
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from services.scheduler.backtest.history import Item, Known, item_of
+from shared.errors import BacktestError
+
+_SUFFIXES = (".jsonl", ".json", ".ndjson", ".jsonl.gz", ".json.gz", ".ndjson.gz")
+_GZIP_RATIO = 8
+
+
+@dataclass(frozen=True)
+class Files:
+    """Events in files, read in the order of their names. `of` finds them."""
+
+    paths: tuple[Path, ...]
+
+    @classmethod
+    def of(cls, path: Path) -> "Files":
+        """The file, or the files of a folder and those below. Raises BacktestError if there are none."""
+        if path.is_file():
+            return cls((path,))
+        found = tuple(sorted(each for each in path.rglob("*") if each.name.endswith(_SUFFIXES)))
+        if not found:
+            problem = "has no *.jsonl or *.jsonl.gz" if path.is_dir() else "is neither a file nor a folder"
+            message = f"{path} {problem}; name a file with one event a line, or a folder of them, or topics"
+            raise BacktestError(message)
+        return cls(found)
+
+    def size(self) -> int:
+        """Bytes, those of gzipped files as they are likely to be unpacked."""
+        return sum(
+            path.stat().st_size * (_GZIP_RATIO if path.name.endswith(".gz") else 1) for path in self.paths
+        )
+
+    def items(self, known: Known) -> Iterator[Item]:
+        """Every record. Raises BacktestError with file, line and fix."""
+        for part, path in enumerate(self.paths):
+            with _opened(path) as file:
+                for place, line in enumerate(file, start=1):
+                    if line.strip():
+                        item = item_of(line, part, place, known, _failing(path, place))
+                        if item is not None:
+                            yield item
+
+    def name(self, item: Item) -> str:
+        """File and line."""
+        return f"{self.paths[item.part]}:{item.place}"
+
+
+def _failing(path: Path, line: int) -> Callable[[str], BacktestError]:
+    return lambda sentence: BacktestError(f"{path}:{line}: {sentence}")
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[IO[bytes]]:
+    try:
+        with gzip.open(path, "rb") if path.name.endswith(".gz") else path.open("rb") as file:
+            yield file
+    except (OSError, EOFError) as error:
+        message = f"{path}:1: cannot be read ({error}); is it what its name says?"
+        raise BacktestError(message) from None
