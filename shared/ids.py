@@ -3,6 +3,9 @@
 A derived id is a uuid5, so the same facts give the same id on every replay and in every process.
 """
 
+import hashlib
+import hmac
+import unicodedata
 from typing import NewType
 from uuid import UUID, uuid5
 
@@ -17,6 +20,7 @@ MessageId = NewType("MessageId", UUID)
 DecisionId = NewType("DecisionId", UUID)
 
 NAMESPACE = UUID("6d1c1a5e-0a7e-5f0b-9c86-6f7264657277")
+_HASH_DIGITS = 32
 
 
 def _derive(*parts: object) -> UUID:
@@ -44,6 +48,16 @@ def decision_id(message: UUID, attempt: int) -> DecisionId:
 def event_id(*origin: object) -> str:
     """Id of an event that we emit because of `origin`: the same cause gives the same id."""
     return str(_derive("event", *origin))
+
+
+def guest_id(salt: bytes, shop: str, email: str) -> CustomerId:
+    """Id of a guest: the same e-mail gives the same guest within a shop, and another one in another shop.
+
+    HMAC-SHA256, so that without the salt nobody can find out whether an address is among the guests.
+    """
+    normal = unicodedata.normalize("NFC", email.strip()).casefold()
+    digest = hmac.new(salt, f"{shop}\x1f{normal}".encode(), hashlib.sha256).hexdigest()
+    return CustomerId(f"g-{digest[:_HASH_DIGITS]}")
 
 
 def partition_key(shop: str, subject: str) -> bytes:

@@ -1,8 +1,5 @@
 """Whose an event is: guests under a salted hash, orders under the customer who first had them."""
 
-import hashlib
-import hmac
-import unicodedata
 from collections.abc import Mapping
 
 from shared import ids
@@ -18,22 +15,11 @@ from shared.events import (
     ReturnRecorded,
     ShipmentRecorded,
 )
-from shared.ids import CustomerId, OrderId, ShopId
+from shared.ids import CustomerId, OrderId, ShopId, guest_id
 
 OrderKey = tuple[ShopId, OrderId]
 
-_HASH_DIGITS = 32
 _OF_AN_ORDER = (InboundOrderRecorded, ShipmentRecorded, ReturnRecorded)
-
-
-def guest_id(salt: bytes, shop: str, email: str) -> CustomerId:
-    """Id of a guest: the same e-mail gives the same guest within a shop, and another one in another shop.
-
-    HMAC-SHA256, so that without the salt nobody can find out whether an address is among the guests.
-    """
-    normal = unicodedata.normalize("NFC", email.strip()).casefold()
-    digest = hmac.new(salt, f"{shop}\x1f{normal}".encode(), hashlib.sha256).hexdigest()
-    return CustomerId(f"g-{digest[:_HASH_DIGITS]}")
 
 
 def named_customer(event: Event, salt: bytes) -> CustomerId | None:

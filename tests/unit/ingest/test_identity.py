@@ -6,7 +6,6 @@ import pytest
 
 from services.ingest.domain.identity import (
     customer_of,
-    guest_id,
     guest_profile,
     must_wait,
     named_customer,
@@ -25,7 +24,7 @@ from shared.events import (
     ReturnRecorded,
     ShipmentRecorded,
 )
-from shared.ids import CustomerId, OrderId, ShopId
+from shared.ids import CustomerId, OrderId, ShopId, guest_id
 from tests.support.ingest import NOW, a_return, a_shipment, an_order, envelope
 
 SALT = b"salt"

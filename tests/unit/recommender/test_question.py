@@ -7,9 +7,10 @@ from multidict import MultiDict
 from pydantic import SecretStr
 
 from services.recommender.domain.wish import Customer, Strategy, Wish
-from services.recommender.serving.keys import Doors, Keys, doors_for
+from services.recommender.serving.keys import Doors, doors_for
 from services.recommender.serving.question import Refused, Standing, question_of
 from shared.errors import SettingsError
+from shared.keys import Keys
 from shared.settings import Settings
 
 STANDING = Standing(Decimal("0.25"), min_stock=3, min_margin=0.05, season="spring")
@@ -139,7 +140,7 @@ def test_faults_never_repeat_what_was_sent() -> None:
 
 
 def test_a_key_opens_its_own_shop_only() -> None:
-    keys = Keys("fitness:pk_fitness, skincare:pk_skincare")
+    keys = Keys("fitness:pk_fitness, skincare:pk_skincare", "A_SETTING")
     assert keys.open("fitness", "pk_fitness")
     assert not keys.open("fitness", "pk_skincare")
     assert not keys.open("grocer", "pk_fitness")
@@ -147,19 +148,19 @@ def test_a_key_opens_its_own_shop_only() -> None:
 
 
 def test_a_shop_may_have_two_keys_while_they_are_changed() -> None:
-    keys = Keys("fitness:pk_the_old,fitness:pk_the_new")
+    keys = Keys("fitness:pk_the_old,fitness:pk_the_new", "A_SETTING")
     assert keys.open("fitness", "pk_the_old")
     assert keys.open("fitness", "pk_the_new")
 
 
 def test_a_key_of_any_bytes_is_merely_wrong() -> None:
-    assert not Keys("fitness:pk_fitness").open("fitness", "\udcff☃")
+    assert not Keys("fitness:pk_fitness", "A_SETTING").open("fitness", "\udcff☃")
 
 
 @pytest.mark.parametrize("text", ["fitness", "fitness:short", "Fitness:pk_fitness", "fitness:pk fitness"])
 def test_a_list_of_keys_that_cannot_be_read_is_refused_without_repeating_it(text: str) -> None:
     with pytest.raises(SettingsError, match="entry 2 is not shop:key") as refused:
-        Keys(f"skincare:pk_skincare,{text}")
+        Keys(f"skincare:pk_skincare,{text}", "A_SETTING")
     assert "pk_skincare" not in str(refused.value)
 
 
