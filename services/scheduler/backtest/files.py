@@ -1,13 +1,13 @@
 """History from files: one JSON object a line, plain or gzipped, or a folder of such files."""
 
 import gzip
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, cast
 
-from services.scheduler.backtest.history import Item, Known, item_of
+from services.scheduler.backtest.records import Item, Known, item_of
 from shared.errors import BacktestError
 
 _SUFFIXES = (".jsonl", ".json", ".ndjson", ".jsonl.gz", ".json.gz", ".ndjson.gz")
@@ -43,25 +43,28 @@ class Files:
         for part, path in enumerate(self.paths):
             with _opened(path) as file:
                 for place, line in enumerate(file, start=1):
-                    if line.strip():
-                        item = item_of(line, part, place, known, _failing(path, place))
-                        if item is not None:
-                            yield item
+                    item = _item(path, line, part, place, known) if line.strip() else None
+                    if item is not None:
+                        yield item
 
     def name(self, item: Item) -> str:
         """File and line."""
         return f"{self.paths[item.part]}:{item.place}"
 
 
-def _failing(path: Path, line: int) -> Callable[[str], BacktestError]:
-    return lambda sentence: BacktestError(f"{path}:{line}: {sentence}")
+def _item(path: Path, line: bytes, part: int, place: int, known: Known) -> Item | None:
+    try:
+        return item_of(line, part, place, known)
+    except BacktestError as error:
+        message = f"{path}:{place}: {error}"
+        raise BacktestError(message) from None
 
 
 @contextmanager
 def _opened(path: Path) -> Iterator[IO[bytes]]:
     try:
         with gzip.open(path, "rb") if path.name.endswith(".gz") else path.open("rb") as file:
-            yield file
+            yield cast("IO[bytes]", file)
     except (OSError, EOFError) as error:
         message = f"{path}:1: cannot be read ({error}); is it what its name says?"
         raise BacktestError(message) from None
