@@ -61,3 +61,19 @@ RECOMMENDATION_SECONDS = Histogram(
     "Time from a request for recommendations to its answer.",
     buckets=(0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1),
 )
+
+PAGE_ANSWERS = Counter(
+    "orderwake_page_answers_total",
+    "Requests of thank-you pages answered: offer, or the reason why there was none.",
+    ["result"],
+)
+PAGE_SECONDS = Histogram(
+    "orderwake_page_seconds",
+    "Time from a thank-you page's request to its answer.",
+    buckets=(0.001, 0.0025, 0.005, 0.01, 0.02, 0.05, 0.1, 0.15, 0.25, 1.0),
+)
+WEBHOOKS = Counter(
+    "orderwake_webhooks_total",
+    "Attempts to tell a shop: done, waiting (to be tried again), gone (410), or failed (given up).",
+    ["result"],
+)

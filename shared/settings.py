@@ -108,6 +108,33 @@ class Settings(BaseModel):
         int, Field(ge=1, le=5000, description="customers decided in one transaction")
     ] = 200
 
+    thank_you_keys: Annotated[
+        str,
+        Field(
+            description="publishable keys of thank-you pages as shop:key,shop:key; empty: none needed, on loopback only"
+        ),
+    ] = ""
+    thank_you_secret_keys: Annotated[
+        SecretStr,
+        Field(
+            description="keys for a shop's own servers, as shop:key,shop:key; a shop that has one proves its pages' orders"
+        ),
+    ] = SecretStr("")
+    thank_you_origins: Annotated[
+        str,
+        Field(description="comma-separated origins of thank-you pages, e.g. https://shop.example; *: any"),
+    ] = ""
+    thank_you_deadline_seconds: Annotated[
+        float,
+        Field(gt=0, le=10, description="after which a thank-you page is answered that there is no offer"),
+    ] = 0.15
+    thank_you_webhooks: Annotated[
+        SecretStr,
+        Field(
+            description="where shops are told of accepted offers: 'shop url whsec_new whsec_old', a line or comma each"
+        ),
+    ] = SecretStr("")
+
     smtp_host: str = "127.0.0.1"
     smtp_port: Annotated[int, Field(ge=1, le=65535)] = 25
     smtp_connections: Annotated[int, Field(ge=1, le=100)] = 4
