@@ -1,28 +1,20 @@
-"""Pauses, as the newest control of each scope says."""
+"""Pauses and stops, as a follower of the topic `controls` reads them."""
 
-from collections.abc import Iterable
-
-from services.dispatcher.domain.policy import Switch
-from shared.events import ControlSet, Event
+from shared.events import Event
 from shared.kafka.records import Record
+from shared.switches import Switch, Switchboard
 
 
 class Controls:
-    """Every switch that was thrown, by its record's key; fed by a follower of the topic `controls`."""
+    """What is thrown now, in every scope."""
 
     def __init__(self) -> None:
-        self._switches: dict[bytes, Switch] = {}
+        self._board = Switchboard()
 
     def take(self, record: Record, event: Event | None) -> None:
-        """Note a record; a tombstone takes its switch away."""
-        key = record.key or b""
-        if isinstance(event, ControlSet):
-            known = self._switches.get(key)
-            if known is None or known.control.set_at <= event.data.set_at:
-                self._switches[key] = Switch(event.shopid, event.data)
-        elif event is None:
-            self._switches.pop(key, None)
+        """Note a record."""
+        self._board.take(record.key or b"", event)
 
-    def switches(self) -> Iterable[Switch]:
-        """The newest of each scope."""
-        return self._switches.values()
+    def switches(self) -> list[Switch]:
+        """Every pause and stop that was not resumed."""
+        return self._board.thrown()

@@ -14,12 +14,12 @@ import structlog
 
 from services.dispatcher import telling
 from services.dispatcher.domain.consent import Standing
-from services.dispatcher.domain.policy import Switch
 from services.dispatcher.domain.states import FINAL, Cause, State, sources, target
 from shared.clock import Clock
 from shared.db import load_queries
 from shared.events import Channel, Consent, EngagementKind, MessageRequested
 from shared.kafka import outbox
+from shared.switches import Switch
 
 log = structlog.get_logger()
 queries = load_queries(Path(__file__).with_name("queries.sql"))
@@ -214,10 +214,13 @@ def _claimed(row: Any) -> Claimed:  # noqa: ANN401  asyncpg's record
     return Claimed(row["message_id"], event, row["attempts"], row["claims"] - row["attempts"] - 1)
 
 
-def _paused_columns(switches: Iterable[Switch]) -> tuple[list[str], list[str | None], list[str | None]]:
-    paused = [switch for switch in switches if switch.control.action == "pause"]
+def _paused_columns(
+    switches: Iterable[Switch],
+) -> tuple[list[str | None], list[str | None], list[str | None]]:
+    """The scopes that hold. What is stopped is claimed, and refused."""
+    scopes = [switch.scope for switch in switches if switch.control.action == "pause"]
     return (
-        [each.shop for each in paused],
-        [each.control.journey for each in paused],
-        [each.control.channel for each in paused],
+        [scope.shop for scope in scopes],
+        [scope.journey for scope in scopes],
+        [scope.channel for scope in scopes],
     )

@@ -45,7 +45,7 @@ WHERE message_id IN (
             valid_until < $7
             OR NOT EXISTS (
                 SELECT FROM unnest($8::text[], $9::text[], $10::text[]) AS paused (shop_id, journey, channel)
-                WHERE paused.shop_id = ledger.shop_id
+                WHERE coalesce(paused.shop_id, ledger.shop_id) = ledger.shop_id
                     AND coalesce(paused.journey, ledger.journey) = ledger.journey
                     AND coalesce(paused.channel, ledger.channel) = ledger.channel
             )

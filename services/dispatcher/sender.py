@@ -15,7 +15,7 @@ import structlog
 from services.dispatcher import answers
 from services.dispatcher.answers import Done
 from services.dispatcher.domain.consent import Standing
-from services.dispatcher.domain.policy import Held, Switch, Verdict, Withheld, check, wait_while_held
+from services.dispatcher.domain.policy import Held, Verdict, Withheld, check, wait_while_held
 from services.dispatcher.domain.states import Cause
 from services.dispatcher.ledger import Claimed, Connection, Customer, Ledger, Move
 from services.dispatcher.news import News
@@ -25,6 +25,7 @@ from shared.clock import Clock
 from shared.events import Channel
 from shared.faults import PASSING
 from shared.settings import Settings
+from shared.switches import Switch
 
 log = structlog.get_logger()
 

@@ -16,10 +16,11 @@ from services.scheduler.domain import (
     record,
 )
 from services.scheduler.store import Locked, Waiting
-from services.scheduler.views import Paused, Views
+from services.scheduler.views import Views
 from shared.events import Decision, DecisionRecorded, Event, Message, MessageRequested, Verdict
 from shared.ids import partition_key
 from shared.kafka.outbox import Outgoing
+from shared.switches import Scope
 from shared.topics import DECISIONS, MESSAGES
 
 SOURCE = "orderwake/scheduler"
@@ -45,7 +46,7 @@ class Decider:
     law: ContactHours
 
     def settle(
-        self, customer: Locked, now: datetime, positions: Mapping[str, int], paused: Collection[Paused]
+        self, customer: Locked, now: datetime, positions: Mapping[str, int], paused: Collection[Scope]
     ) -> Settled:
         """Decide every step due by `now` and not paused; each counts towards the next one's caps."""
         state = derive.state_of(customer)

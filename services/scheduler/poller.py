@@ -12,13 +12,13 @@ import structlog
 from services.scheduler import in_force, intake, store
 from services.scheduler.deciding import Decider, Settled
 from services.scheduler.store import Locked
-from services.scheduler.views import Paused
 from shared import metrics
 from shared.clock import Clock
 from shared.faults import PASSING
 from shared.kafka import outbox
 from shared.kafka.freshness import Fresh, fresh_partitions
 from shared.settings import Settings
+from shared.switches import Scope
 
 log = structlog.get_logger()
 
@@ -82,7 +82,7 @@ class Poller:
         return len(settled)
 
     async def _settle(
-        self, claimed: Sequence[Locked], fresh: Fresh, now: datetime, paused: Sequence[Paused]
+        self, claimed: Sequence[Locked], fresh: Fresh, now: datetime, paused: Sequence[Scope]
     ) -> list[Settled]:
         settled = []
         for customer in claimed:

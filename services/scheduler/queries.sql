@@ -28,7 +28,7 @@ WITH overdue AS (
         AND partition_number = ANY($2::integer[])
         AND NOT EXISTS (
             SELECT FROM unnest($3::text[], $4::text[], $5::text[]) AS paused (shop_id, journey, channel)
-            WHERE paused.shop_id = due_steps.shop_id
+            WHERE coalesce(paused.shop_id, due_steps.shop_id) = due_steps.shop_id
                 AND coalesce(paused.journey, due_steps.journey) = due_steps.journey
                 AND coalesce(paused.channel, due_steps.channel) = due_steps.channel
         )

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from services.scheduler.views import Paused
 from shared.db import load_queries
 from shared.kafka.freshness import Position
+from shared.switches import Scope
 
 queries = load_queries(Path(__file__).with_name("queries.sql"))
 
@@ -95,7 +95,7 @@ async def lock(connection: Connection, wanted: Mapping[CustomerKey, int]) -> lis
 
 
 async def claim(
-    connection: Connection, now: datetime, partitions: Sequence[int], paused: Sequence[Paused], limit: int
+    connection: Connection, now: datetime, partitions: Sequence[int], paused: Sequence[Scope], limit: int
 ) -> list[Locked]:
     """Lock up to `limit` customers who have a step due by `now`, passing over those that are held already."""
     rows = await connection.fetch(queries.claim, now, partitions, *_paused_columns(paused), limit)
@@ -217,9 +217,9 @@ def _columns(keys: Iterable[CustomerKey]) -> tuple[list[str], list[str]]:
     return [shop for shop, _ in keys], [customer for _, customer in keys]
 
 
-def _paused_columns(paused: Sequence[Paused]) -> tuple[list[str], list[str | None], list[str | None]]:
+def _paused_columns(paused: Sequence[Scope]) -> tuple[list[str | None], list[str | None], list[str | None]]:
     return (
-        [each.shop_id for each in paused],
+        [each.shop for each in paused],
         [each.journey for each in paused],
         [each.channel for each in paused],
     )

@@ -9,29 +9,15 @@ from shared.events import (
     Candidate,
     Complements,
     ComplementsUpdated,
-    Control,
-    ControlSet,
     Event,
     ProductRecorded,
 )
 from shared.ids import split_key
 from shared.kafka.records import Record
+from shared.switches import Scope, Switchboard
 from shared.topics import CATALOG, COMPLEMENTS, CONTROLS
 
 TOPICS = (COMPLEMENTS, CATALOG, CONTROLS)
-
-
-@dataclass(frozen=True, slots=True)
-class Paused:
-    """What is held: a shop, or only one of its journeys, one of its channels, or both."""
-
-    shop_id: str
-    journey: str | None
-    channel: str | None
-
-    def holds(self, shop: str, journey: str, channel: str) -> bool:
-        """Whether steps of this journey on this channel wait."""
-        return shop == self.shop_id and self.journey in (None, journey) and self.channel in (None, channel)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,15 +34,13 @@ class Views:
     def __init__(self) -> None:
         self._complements: dict[tuple[str, str], Complements] = {}
         self._catalogues: defaultdict[str, Catalogue] = defaultdict(Catalogue)
-        self._controls: dict[bytes, tuple[str, Control]] = {}
+        self.switches = Switchboard()
 
     def take(self, record: Record, event: Event | None) -> None:
         """Keep what a record says; a tombstone forgets its key."""
         key = record.key or b""
         if record.topic == CONTROLS.name:
-            self._controls.pop(key, None)
-        if isinstance(event, ControlSet):
-            self._controls[key] = (event.shopid, event.data)
+            self.switches.take(key, event)
         elif isinstance(event, ComplementsUpdated):
             self._complements[event.shopid, event.data.product_id] = event.data
         elif isinstance(event, ProductRecorded):
@@ -89,10 +73,6 @@ class Views:
         ranked = sorted(best.values(), key=lambda one: (places[one.product_id], -one.score, one.product_id))
         return Proposals(tuple(ranked), max((known.version for known in found), default=None))
 
-    def paused(self) -> list[Paused]:
+    def paused(self) -> list[Scope]:
         """List everything that is held now."""
-        return [
-            Paused(shop, control.journey, control.channel)
-            for shop, control in self._controls.values()
-            if control.action == "pause"
-        ]
+        return self.switches.paused()

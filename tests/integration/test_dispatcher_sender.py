@@ -11,12 +11,13 @@ import pytest
 
 from services.dispatcher import answers
 from services.dispatcher.compose import Composer
-from services.dispatcher.domain.policy import Switch, Withheld
+from services.dispatcher.domain.policy import Withheld
 from services.dispatcher.ledger import Claimed
 from services.dispatcher.providers.base import Answer, Parcel, Result
 from services.dispatcher.providers.smtp import SmtpProvider
 from shared import metrics
 from shared.events import Channel, Control, EngagementKind
+from shared.switches import EVERY, Switch
 from tests.support.dispatching import Bench, StandingClock, bench, running
 from tests.support.messages import START, customer, engagement, message
 from tests.support.waiting import eventually
@@ -142,6 +143,23 @@ async def test_what_is_paused_does_not_keep_others_from_their_turn(stack: Bench)
     async with running([worker]):
         assert await stack.settled(passing) == {"accepted": 1}
     assert {await stack.state(event) for event in paused} == {"intended"}
+
+
+async def test_a_pause_of_every_shop_holds_each(stack: Bench) -> None:
+    event = message(1)
+    await stack.take(customer(1), event)
+    stack.switches.append(Switch(EVERY, Control(action="pause", set_at=START, set_by="sre", why="test")))
+    assert await stack.worker().sender.start_batch(1) == 0
+
+
+async def test_a_stop_withholds_what_was_queued_and_says_so(stack: Bench) -> None:
+    stopped, passing = message(1), message(1, journey="other")
+    await stack.take(customer(1), stopped, passing)
+    stack.switches.append(Switch(PAUSE.shop, PAUSE.control.model_copy(update={"action": "stop"})))
+    async with running([stack.worker()]):
+        assert await stack.settled(stopped, passing) == {"withheld": 1, "accepted": 1}
+    assert await stack.reason(stopped) == "stopped"
+    assert [(one.kind, one.reason) for one in await stack.told()][:1] == [("withheld", "stopped")]
 
 
 async def test_a_paused_message_is_withheld_when_it_expires(stack: Bench, clock: StandingClock) -> None:

@@ -13,7 +13,6 @@ from uuid import UUID, uuid4
 import asyncpg
 
 from services.dispatcher.compose import Composer
-from services.dispatcher.domain.policy import Switch
 from services.dispatcher.intake import Intake
 from services.dispatcher.leases import Leases
 from services.dispatcher.ledger import Ledger
@@ -33,6 +32,7 @@ from shared.events import (
 from shared.ids import partition_key
 from shared.kafka.records import Admitted, Record
 from shared.settings import Settings
+from shared.switches import Switch
 from shared.topics import CUSTOMERS, ENGAGEMENT
 from tests.fakes.smtp import FakeSmtp
 from tests.fakes.twilio import ACCOUNT, SENDER, TOKEN, FakeTwilio

@@ -1,13 +1,13 @@
 """The last check before hand-over, and how long to wait before another try."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
 from services.dispatcher.domain.consent import Standing, allows
-from shared.events import Control, Message
+from shared.events import Message
+from shared.switches import Switch
 
 FIRST_WAIT_SECONDS = 0.5
 LONGEST_WAIT_SECONDS = 60.0
@@ -20,6 +20,7 @@ class Withheld(StrEnum):
     """Why a message was not handed over, for good."""
 
     EXPIRED = "expired"
+    STOPPED = "stopped"
     NO_CONSENT = "no_consent"
     BAD_ADDRESS = "bad_address"
     UNRENDERABLE = "unrenderable"
@@ -37,41 +38,28 @@ class Held(StrEnum):
 Verdict = Withheld | Held | None
 
 
-@dataclass(frozen=True)
-class Switch:
-    """A control with the shop that it stands in."""
-
-    shop: str
-    control: Control
-
-    def pauses(self, shop: str, message: Message) -> bool:
-        """Whether it holds this message."""
-        control = self.control
-        return (
-            control.action == "pause"
-            and self.shop == shop
-            and control.journey in (None, message.journey)
-            and control.channel in (None, message.channel)
-        )
-
-
 def check(
     shop: str, message: Message, standing: Standing, switches: Iterable[Switch], now: datetime
 ) -> Verdict:
     """None if the message may leave at business time `now`.
 
-    A pause holds rather than refuses, so an incident loses nothing that is still valid when it ends. Consent
-    that was never read is waited for: its record was written before the message, on another topic.
+    A pause holds rather than refuses, so an incident loses nothing that is still valid when it ends; a stop refuses.
+    Consent that was never read is waited for: its record was written before the message, on another topic.
     """
     if now > message.valid_until:
         return Withheld.EXPIRED
+    thrown = {
+        switch.control.action
+        for switch in switches
+        if switch.scope.holds(shop, message.journey, message.channel)
+    }
+    if "stop" in thrown:
+        return Withheld.STOPPED
     if not standing.known:
         return Held.CONSENT_NOT_READ
     if not allows(standing, message.channel):
         return Withheld.NO_CONSENT
-    if any(switch.pauses(shop, message) for switch in switches):
-        return Held.PAUSED
-    return None
+    return Held.PAUSED if "pause" in thrown else None
 
 
 def wait_while_held(held: Held, put_back: int) -> float:

@@ -9,13 +9,13 @@ from hypothesis import strategies as st
 from services.dispatcher.domain.consent import Standing, allows
 from services.dispatcher.domain.policy import (
     Held,
-    Switch,
     Withheld,
     check,
     wait_before_retry,
     wait_while_held,
 )
 from shared.events import Channel, Consent, Control
+from shared.switches import EVERY, Switch
 from tests.support.messages import START, message
 
 MESSAGE = message(1).data
@@ -54,6 +54,19 @@ def test_a_pause_holds_its_shop_journey_and_channel_only() -> None:
     assert [check("skincare", MESSAGE, GRANTED, [switch], START) for switch in held] == [Held.PAUSED] * 3
     assert [check("skincare", MESSAGE, GRANTED, [switch], START) for switch in passing] == [None] * 3
     assert check("fitness", MESSAGE, GRANTED, [_pause()], START) is None
+
+
+def test_what_is_thrown_for_every_shop_bears_on_each() -> None:
+    pause = Switch(EVERY, _pause(channel="email").control)
+    assert check("skincare", MESSAGE, GRANTED, [pause], START) is Held.PAUSED
+    assert check("fitness", MESSAGE, GRANTED, [pause], START) is Held.PAUSED
+
+
+def test_a_stop_refuses_what_a_pause_would_hold() -> None:
+    stop = _pause(action="stop", journey="skincare")
+    assert check("skincare", MESSAGE, GRANTED, [stop], START) is Withheld.STOPPED
+    assert check("skincare", MESSAGE, Standing(), [stop], START) is Withheld.STOPPED
+    assert check("skincare", MESSAGE, GRANTED, [_pause(action="stop", journey="other")], START) is None
 
 
 def test_a_withdrawal_wins_over_a_pause() -> None:

@@ -1,9 +1,10 @@
 """The followed topics in memory: the newest record of each key, and tombstones forget."""
 
-from services.scheduler.views import Paused, Proposals, Views
+from services.scheduler.views import Proposals, Views
 from shared import events
-from shared.events import Control, ControlSet
+from shared.events import Channel, Control, ControlSet
 from shared.kafka.records import Record
+from shared.switches import Scope
 from shared.topics import CATALOG, COMPLEMENTS, CONTROLS
 from tests.support.samples import START
 from tests.support.scheduling import envelope, shelf
@@ -66,6 +67,6 @@ def test_a_pause_lasts_until_its_own_key_is_resumed_or_erased() -> None:
         control = {"action": action, "channel": channel, "set_at": START, "set_by": "tests", "why": "to see"}
         event = ControlSet(**envelope(SHOP, None, START), data=Control.model_validate(control))
         views.take(Record(CONTROLS.name, 0, 0, key, b""), event)
-    assert views.paused() == [Paused(SHOP, None, "sms")]
+    assert views.paused() == [Scope(SHOP, None, Channel.SMS)]
     views.take(Record(CONTROLS.name, 0, 1, b"a", None), None)
     assert views.paused() == []
