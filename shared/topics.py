@@ -142,14 +142,14 @@ CARTS = Topic(
     Key.CUSTOMER,
     (events.CartRecorded,),
     ("ingest",),
-    (),
-    sentence="Carts; kept for win-back and cart recovery.",
+    ("scheduler",),
+    sentence="Carts; left ones are handed over for recovery.",
 )
 ENGAGEMENT = Topic(
     "engagement",
     Key.CUSTOMER,
     (events.EngagementRecorded,),
-    ("ingest", "dispatcher"),
+    ("ingest", "dispatcher", "scheduler"),
     ("scheduler", "dispatcher", "reporting"),
     sentence="What happened to messages and what people did with them.",
 )
@@ -204,7 +204,7 @@ CUSTOMER_PRODUCTS = Topic(
     Key.CUSTOMER,
     (events.CustomerProductsUpdated,),
     ("recommender",),
-    ("recommender",),
+    ("recommender", "scheduler"),
     compacted=True,
     sentence="What each customer has, and when they may need it again.",
 )
@@ -226,14 +226,22 @@ MESSAGES = Topic(
     7 * DAY_MS,
     sentence="Messages to send, with their recipients.",
 )
+HAND_OVERS = Topic(
+    "hand-overs",
+    Key.CUSTOMER,
+    (events.HandOverRequested,),
+    ("scheduler",),
+    ("anyone",),
+    sentence="Customers handed on to other tools: win-back, cart recovery, subscription, support.",
+)
 CONTROLS = Topic(
     "controls",
     Key.SCOPE,
     (events.ControlSet,),
-    ("operators",),
+    ("operators", "scheduler"),
     ("scheduler", "dispatcher"),
     compacted=True,
-    sentence="Pause and resume.",
+    sentence="Pause, stop and resume.",
 )
 
 INBOUND = (
@@ -254,6 +262,7 @@ DERIVED = (
     CUSTOMER_PRODUCTS,
     DECISIONS,
     MESSAGES,
+    HAND_OVERS,
     CONTROLS,
 )
 ALL = INBOUND + CANONICAL + DERIVED

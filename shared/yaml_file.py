@@ -35,7 +35,9 @@ class YamlFile:
         """One line for each mistake that a model found."""
         errors = error.errors(include_url=False)
         return self.mistakes(
-            (each["loc"], _fix(each)) for each in errors if not _follows(each["loc"], errors)
+            (_as_written(self.value, each["loc"]), _fix(each))
+            for each in errors
+            if not _follows(each["loc"], errors)
         )
 
 
@@ -52,6 +54,20 @@ def read_yaml(path: Path, raises: type[OrderwakeError], whole: str) -> YamlFile:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         message = f"{path}:{line}: not YAML: {error.problem}; mend the syntax there"
         raise raises(message) from None
+
+
+def _as_written(value: object, location: Location) -> Location:
+    """Return a model's location without the names of the alternatives that it tried, which no file holds."""
+    written: list[int | str] = []
+    for place, part in enumerate(location):
+        if isinstance(value, dict) and part in value:
+            value = value[part]
+        elif isinstance(value, list) and isinstance(part, int) and part < len(value):
+            value = value[part]
+        elif place < len(location) - 1 or not isinstance(value, dict):
+            continue
+        written.append(part)
+    return tuple(written)
 
 
 def _follows(location: Location, errors: Sequence[ErrorDetails]) -> bool:

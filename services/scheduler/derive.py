@@ -1,21 +1,25 @@
 """From stored text to facts, and from facts to the due steps that should be stored."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
+from datetime import datetime
 
-from services.scheduler.domain import CustomerState, Due, Journey, VerdictFacts, due
+from services.scheduler.domain import CustomerState, Due, Published, VerdictFacts, open_due
+from services.scheduler.domain.timing import NO_OUTLOOK, Outlook
 from services.scheduler.store import Locked, Waiting
 
 
 def state_of(customer: Locked) -> CustomerState:
     """Return the facts that were last saved; a new customer has none."""
     if customer.state:
-        return CustomerState.model_validate_json(customer.state)
+        return CustomerState.load(customer.state)
     return CustomerState(shop=customer.shop_id, customer_id=customer.customer_id)
 
 
-def undecided(state: CustomerState, journeys: Collection[Journey]) -> list[Due]:
-    """List the occurrences without a final verdict, in the order in which they are to be decided."""
-    open_ones = (each for each in due(state, journeys).values() if not settled(state, each))
+def undecided(
+    state: CustomerState, published: Published, since: datetime, outlook: Outlook = NO_OUTLOOK
+) -> list[Due]:
+    """List the occurrences without a final verdict, in the order of priority and time; `since` is business now."""
+    open_ones = open_due(state, published, since, outlook)
     return sorted(open_ones, key=lambda each: (each.priority, each.due_at, each.message_id))
 
 

@@ -25,6 +25,7 @@ from shared.events.catalog import Product, ProductRecorded
 from shared.events.codec import MAX_RECORD_BYTES, decode, decode_object
 from shared.events.controls import Control, ControlSet
 from shared.events.customers import (
+    MESSAGE_CHANNELS,
     Cart,
     CartRecorded,
     Channel,
@@ -38,6 +39,8 @@ from shared.events.customers import (
 from shared.events.decisions import (
     Decision,
     DecisionRecorded,
+    HandOver,
+    HandOverRequested,
     Incentive,
     Message,
     MessageRequested,
@@ -67,6 +70,7 @@ from shared.events.orders import (
 
 __all__ = [
     "MAX_RECORD_BYTES",
+    "MESSAGE_CHANNELS",
     "BasketDelta",
     "BasketDeltaEmitted",
     "Candidate",
@@ -90,6 +94,8 @@ __all__ = [
     "EngagementRecorded",
     "Event",
     "GuestContact",
+    "HandOver",
+    "HandOverRequested",
     "Has",
     "History",
     "HistoryMoved",

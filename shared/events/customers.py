@@ -9,10 +9,16 @@ from shared.events.envelope import Amount, Currency, Data, Event, Identifier, Mo
 
 
 class Channel(StrEnum):
-    """How a message travels."""
+    """How a step reaches a person; `page` is the shop's thank-you page, `event` an event for other tools."""
 
     EMAIL = "email"
     SMS = "sms"
+    PAGE = "page"
+    EVENT = "event"
+
+
+MESSAGE_CHANNELS = (Channel.EMAIL, Channel.SMS)
+"""Channels on which a message is sent to an address, so that consent and caps are asked."""
 
 
 class Consent(Data):
@@ -74,7 +80,7 @@ class EngagementKind(StrEnum):
     """What happened to a message, or what its reader did.
 
     The dispatcher tells `accepted`, `rejected`, `withheld` (refused at hand-over by the last check) and `unknown`;
-    the rest come from providers and people.
+    the rest come from providers and people. `offer_accepted` is one click on the thank-you page.
     """
 
     ACCEPTED = "accepted"
@@ -88,10 +94,11 @@ class EngagementKind(StrEnum):
     ANSWERED = "answered"
     UNSUBSCRIBED = "unsubscribed"
     COMPLAINED = "complained"
+    OFFER_ACCEPTED = "offer_accepted"
 
 
 class Engagement(Data):
-    """One thing that happened to one message. `answer` is "happy" or "unhappy" where a message asked."""
+    """One thing that happened to one message. `answer` is the word clicked where a message asked."""
 
     kind: EngagementKind
     channel: Channel

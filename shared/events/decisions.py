@@ -24,6 +24,16 @@ class Reason(StrEnum):
     """Why a step was not sent now. Each is a rule's name."""
 
     LATE = "late"
+    JOURNEY_STOPPED = "journey_stopped"
+    STALE_STATE = "stale_state"
+    EXITED = "exited"
+    IGNORED = "ignored"
+    OUT_OF_STOCK = "out_of_stock"
+    PRICE_MOVED = "price_moved"
+    BLACKOUT = "blackout"
+    BUDGET_SPENT = "budget_spent"
+    NO_CODE = "no_code"
+    OUTBID = "outbid"
     ORDER_CANCELLED = "order_cancelled"
     RETURNED = "returned"
     UNHAPPY = "unhappy"
@@ -59,9 +69,12 @@ class RuleOutcome(Data):
 
 
 class Incentive(Data):
-    """What sweetens an offer. `value` is percent (15 = 15 %) or an amount in `currency`."""
+    """What sweetens an offer. `value` is percent (15 = 15 %) or an amount in `currency`.
 
-    kind: Literal["none", "percent", "money", "free_shipping"]
+    `early_access` is the right to buy before others, until `expires_at`.
+    """
+
+    kind: Literal["none", "percent", "money", "free_shipping", "early_access"]
     value: Amount | None = None
     currency: Currency | None = None
     code: str | None = None
@@ -69,17 +82,27 @@ class Incentive(Data):
 
 
 class Offer(Data):
-    """Candidates and an incentive."""
+    """Candidates and an incentive.
+
+    `add_more` is what the order's total lacks of the incentive's threshold; `reserved` what the incentive may cost the shop
+    at most, from the discount budget. Both are amounts in `currency`. `prices` are those quoted, by product.
+    """
 
     products: tuple[Candidate, ...]
     incentive: Incentive
+    currency: Currency | None = None
+    add_more: Amount | None = None
+    reserved: Amount | None = None
+    prices: dict[str, Amount] = {}  # noqa: RUF012  pydantic copies defaults
 
 
 class Decision(Data):
     """The immutable record of one attempt at one occurrence of a step: every rule with its inputs.
 
-    `message_id` is the occurrence's id. `positions` are the consumed positions per topic that the state stood on,
-    `complements_version` the version of the candidates' evidence. `next_at` is set for `defer` only.
+    `message_id` is the occurrence's id. `order_id` began the enrolment: an order's, or `cart:` and a cart's. `exposures` name
+    the variant of each holdout and experiment that bore on it, `segment` the customer's at that order. `positions` are the
+    consumed positions per topic that the state stood on, `complements_version` the version of the candidates' evidence.
+    `next_at` is set for `defer` only.
     """
 
     decision_id: UUID
@@ -100,6 +123,8 @@ class Decision(Data):
     candidates: tuple[Candidate, ...] = ()
     offer: Offer | None = None
     variant: str | None = None
+    exposures: dict[str, str] = {}  # noqa: RUF012  pydantic copies defaults
+    segment: str | None = None
     positions: dict[str, int] = {}  # noqa: RUF012  pydantic copies defaults
     complements_version: int | None = None
     next_at: Moment | None = None
@@ -138,3 +163,24 @@ class MessageRequested(Event):
 
     type: Literal["orderwake.message.requested.v1"] = "orderwake.message.requested.v1"
     data: Message
+
+
+class HandOver(Data):
+    """A customer whom other tools should take on. `products` is what it is about; `why` the journey's own words."""
+
+    message_id: UUID
+    decision_id: UUID
+    kind: Literal["win_back", "cart_recovery", "subscription", "support"]
+    journey: str
+    step: str
+    order_id: Identifier
+    products: tuple[Identifier, ...] = ()
+    why: str
+    decided_at: Moment
+
+
+class HandOverRequested(Event):
+    """A journey hands a customer on."""
+
+    type: Literal["orderwake.hand-over.requested.v1"] = "orderwake.hand-over.requested.v1"
+    data: HandOver

@@ -12,11 +12,12 @@ from shared.events.envelope import Amount, Currency, Data, Event, Identifier, Mo
 
 
 class OrderStatus(StrEnum):
-    """What became of an order."""
+    """What became of an order. `disputed`: the customer asked their bank for the money back."""
 
     PLACED = "placed"
     CANCELLED = "cancelled"
     VOIDED = "voided"
+    DISPUTED = "disputed"
 
 
 class Line(Data):

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from services.scheduler.domain import CustomerState, Journey, apply, decide, due, record
+from services.scheduler.domain import CustomerState, Journey, Published, apply, decide, due, record
 from services.scheduler.domain.experiment import place
 from services.scheduler.domain.folding import fold
 from services.scheduler.domain.ownership import owned
@@ -65,14 +65,14 @@ def test_any_interleaving_with_any_repetition_gives_the_same_state_and_due_steps
     again = data.draw(st.lists(st.sampled_from(happened), max_size=10))
     shuffled = data.draw(st.permutations([*happened, *again]))
     assert state(*shuffled) == state(*happened)
-    assert due(state(*shuffled), [plan]) == due(state(*happened), [plan])
+    assert due(state(*shuffled), Published.of([plan])) == due(state(*happened), Published.of([plan]))
 
 
 @LAW
 @given(events_of_a_customer())
 def test_a_state_read_back_from_its_json_is_the_same(happened: list[Event]) -> None:
     known = state(*happened)
-    assert CustomerState.model_validate_json(known.dump()) == known
+    assert CustomerState.load(known.dump()) == known
 
 
 @LAW
@@ -101,8 +101,8 @@ def test_folding_old_orders_changes_nothing_about_ownership_or_newer_orders(
     folded, plan = fold(known, before), journey(step(), step("check", after="delivery"))
     recent = {key for key, each in known.orders.items() if each.placed_at >= before}
     assert owned(folded) == owned(known)
-    assert due(folded, [plan]) == {
-        key: each for key, each in due(known, [plan]).items() if each.order_id in recent
+    assert due(folded, Published.of([plan])) == {
+        key: each for key, each in due(known, Published.of([plan])).items() if each.order_id in recent
     }
 
 
@@ -110,7 +110,7 @@ def test_folding_old_orders_changes_nothing_about_ownership_or_newer_orders(
 @given(st.lists(profiles(), max_size=5), journeys())
 def test_who_is_held_out_never_changes(versions: list[Event], plan: Journey) -> None:
     known = state(order(), *versions)
-    occurrence = next(iter(due(known, [plan]).values()))
+    occurrence = next(iter(due(known, Published.of([plan])).values()))
     decisions = [decide(known, occurrence, plan, PROPOSED, context(), occurrence.due_at)]
     decisions += [decide(state(order()), occurrence, plan, (), context(2), MONDAY_NOON + timedelta(days=9))]
     expected = "holdout" if place(SHOP, CUSTOMER, plan.holdout.salt) < plan.holdout.share else "treated"
@@ -124,7 +124,7 @@ def test_who_is_held_out_never_changes(versions: list[Event], plan: Journey) -> 
 @given(histories(), journeys())
 def test_every_due_occurrence_gets_exactly_one_final_verdict(arrivals: list[Arrival], plan: Journey) -> None:
     lived = live(arrivals, plan)
-    assert lived.finals == Counter(due(lived.state, [plan]).keys())
+    assert lived.finals == Counter(due(lived.state, Published.of([plan])).keys())
     attempts = Counter((each.message_id, each.attempt) for each in lived.decisions)
     assert set(attempts.values()) <= {1}
     assert len({each.decision_id for each in lived.decisions}) == len(lived.decisions)

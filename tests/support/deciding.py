@@ -12,6 +12,7 @@ from services.scheduler.domain import (
     CustomerState,
     Due,
     Journey,
+    Published,
     apply,
     decide,
     due,
@@ -211,7 +212,7 @@ def only(known: CustomerState, plan: Journey, name: str = "pair", order_id: str 
     """Return the first occurrence of a step for an order."""
     return next(
         each
-        for each in due(known, [plan]).values()
+        for each in due(known, Published.of([plan])).values()
         if (each.step, each.order_id, each.occurrence) == (name, order_id, 0)
     )
 

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from hypothesis import strategies as st
 
-from services.scheduler.domain import CustomerState, Due, Journey, apply, decide, due, record
+from services.scheduler.domain import CustomerState, Due, Journey, Published, apply, decide, due, record
 from shared.events import (
     Candidate,
     Channel,
@@ -222,7 +222,7 @@ def _decide_between(lived: Lived, plan: Journey, now: datetime, end: datetime) -
 def _waiting(state: CustomerState, plan: Journey) -> list[tuple[datetime, int, UUID, Due]]:
     """List the undecided occurrences with the time at which each is to be decided."""
     found = []
-    for key, each in due(state, [plan]).items():
+    for key, each in due(state, Published.of([plan])).items():
         verdict = state.verdicts.get(key)
         if verdict is None or not verdict.final:
             found.append(((verdict and verdict.next_at) or each.due_at, each.priority, key, each))

@@ -1,10 +1,11 @@
 """The decision core: facts in, decisions out. No I/O, no clock, no chance.
 
 state = apply(state, event)                                commutative and idempotent
-due(state, journeys)                                       {message id: Due}, decided or not
+due(state, published)                                      {message id: Due}, decided or not
+open_due(state, published, since)                          those without a final verdict
 decide(state, due, journey, candidates, context, now)      Decision; `candidates` go with the order's products
 record(state, decision)                                    the verdict as a fact
-message(state, decision, journey, context)                 Message, for a verdict of send
+message(state, due, decision, journey, context)            Message, for a verdict of send
 """
 
 from services.scheduler.domain.context import Catalogue, ContactHours, Context
@@ -13,7 +14,9 @@ from services.scheduler.domain.decide import decide
 from services.scheduler.domain.journey import Journey, Step
 from services.scheduler.domain.merging import apply, record
 from services.scheduler.domain.message import message
-from services.scheduler.domain.timing import Due, due
+from services.scheduler.domain.programme import Programme
+from services.scheduler.domain.published import Edition, Published
+from services.scheduler.domain.timing import Due, due, open_due, page_due
 
 __all__ = [
     "Catalogue",
@@ -21,12 +24,17 @@ __all__ = [
     "Context",
     "CustomerState",
     "Due",
+    "Edition",
     "Journey",
+    "Programme",
+    "Published",
     "Step",
     "VerdictFacts",
     "apply",
     "decide",
     "due",
     "message",
+    "open_due",
+    "page_due",
     "record",
 ]

@@ -5,12 +5,17 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 
+import cel
+
+from services.scheduler.domain.conditions import facts_of
 from services.scheduler.domain.context import Context
 from services.scheduler.domain.customer import CustomerState, OrderFacts, VerdictFacts
+from services.scheduler.domain.facts import number_of, segment_of, values
 from services.scheduler.domain.journey import Journey, Step
 from services.scheduler.domain.offer import Selection, Shelf, select
 from services.scheduler.domain.ownership import owned, sent_back
-from services.scheduler.domain.timing import Due, local_zone
+from services.scheduler.domain.programme import Programme
+from services.scheduler.domain.timing import Due, local_zone, order_of
 from shared.events import Candidate, Channel
 
 
@@ -27,13 +32,32 @@ class Case:
 
     @cached_property
     def step(self) -> Step:
-        """The step that is due."""
-        return self.journey.step(self.due.step)
+        """The step that is due, as the customer's variants have it."""
+        return self.journey.leaves[self.due.leaf].step
+
+    @cached_property
+    def programme(self) -> Programme:
+        """The shop's rules for all of its journeys."""
+        return self.context.programme or Programme(shop=self.state.shop)
 
     @cached_property
     def order(self) -> OrderFacts | None:
-        """The order that began the enrolment."""
-        return self.state.orders.get(self.due.order_id)
+        """The order, or the cart in the form of one, that began the enrolment."""
+        return order_of(self.state, self.due.order_id, self.programme)
+
+    @cached_property
+    def facts(self) -> cel.Context | None:
+        """What conditions look at; None if the order is not known any more."""
+        if self.order is None:
+            return None
+        return facts_of(values(self.state, self.due.order_id, self.order, self.journey.asked, self.programme))
+
+    @cached_property
+    def segment(self) -> str | None:
+        """The customer's segment at the order; None if that is not known any more."""
+        if self.order is None:
+            return None
+        return segment_of(number_of(self.state, self.due.order_id, self.order))
 
     @cached_property
     def expires_at(self) -> datetime:
@@ -63,7 +87,7 @@ class Case:
         profile = self.state.profile
         if profile is None:
             return None
-        return profile.email if self.due.channel is Channel.EMAIL else profile.phone
+        return {Channel.EMAIL: profile.email, Channel.SMS: profile.phone}.get(self.due.channel)
 
     @cached_property
     def selection(self) -> Selection | None:

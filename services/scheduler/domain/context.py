@@ -4,8 +4,12 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from decimal import Decimal
 from typing import Protocol
+from uuid import UUID
 
+from services.scheduler.domain.programme import Programme
+from services.scheduler.domain.terms import IncentiveTerms
 from shared.events import Product
 
 
@@ -62,12 +66,28 @@ class ContactHours(Protocol):
         """Return the first permitted stretch from `moment` on, for all (country, region) and zones."""
 
 
+class Codes(Protocol):
+    """Gives one code to one customer."""
+
+    def code(self, message_id: UUID, terms: IncentiveTerms) -> str | None:
+        """Return the customer's code for an offer; None if its pool is empty. The same offer gets the same code."""
+
+
 @dataclass(frozen=True)
 class Context:
-    """The rest of a decision's inputs; `attempt` is 1 for the first decision on an occurrence."""
+    """The rest of a decision's inputs; `attempt` is 1 for the first decision on an occurrence.
+
+    `stopped` says who stopped the journey, and why. `fresh`: whether the state may be trusted to be the newest. `budgets` is
+    what is left of the shop's discount budgets, by currency; `codes` gives codes where incentives ask for one each.
+    """
 
     catalogue: Catalogue
     law: ContactHours
     attempt: int = 1
     positions: Mapping[str, int] = field(default_factory=dict)
     complements_version: int | None = None
+    programme: Programme | None = None
+    stopped: str | None = None
+    fresh: bool = True
+    budgets: Mapping[str, Decimal] | None = None
+    codes: Codes | None = None

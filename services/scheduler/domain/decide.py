@@ -10,6 +10,7 @@ from services.scheduler.domain.experiment import place
 from services.scheduler.domain.journey import Journey
 from services.scheduler.domain.offer import incentive_of
 from services.scheduler.domain.suppression import suppressions, verdict_of
+from services.scheduler.domain.terms import Holdout, IncentiveTerms, Ladder
 from services.scheduler.domain.timing import Due, local_zone
 from shared.events import Candidate, Decision, Offer, Outcome, Reason, RuleOutcome, Verdict
 from shared.ids import decision_id
@@ -50,7 +51,9 @@ def decide(  # noqa: PLR0913, PLR0917  a decision's inputs are all that it stand
         rules=rules,
         candidates=tuple(candidates[:_CANDIDATES_KEPT]),
         offer=_offer(case) if verdict in (Verdict.SEND, Verdict.GHOST) else None,
-        variant="holdout" if rules[-1].outcome is Outcome.WITHHOLD else "treated",
+        variant="holdout" if any(each.outcome is Outcome.WITHHOLD for each in rules[-2:]) else "treated",
+        exposures=_exposures(case, rules),
+        segment=case.segment,
         positions=dict(context.positions),
         complements_version=context.complements_version,
         next_at=because.until if because else None,
@@ -59,28 +62,44 @@ def decide(  # noqa: PLR0913, PLR0917  a decision's inputs are all that it stand
 
 def _weigh(case: Case) -> tuple[tuple[RuleOutcome, ...], Verdict, RuleOutcome | None]:
     """Return what every rule said, holdout last, the verdict, and the rule that it is due to."""
-    said, held = suppressions(case), _holdout(case)
+    said = suppressions(case)
+    held = (
+        _holdout(case, "programme", case.programme.holdout),
+        _holdout(case, "journey", case.journey.holdout),
+    )
     verdict, because = verdict_of(said)
     if verdict is not None:
-        return (*said, held), verdict, because
-    if held.outcome is Outcome.WITHHOLD:
-        return (*said, held), Verdict.GHOST, held
-    return (*said, held), Verdict.SEND, None
+        return (*said, *held), verdict, because
+    withheld = next((each for each in held if each.outcome is Outcome.WITHHOLD), None)
+    return (*said, *held), Verdict.GHOST if withheld else Verdict.SEND, withheld
 
 
-def _holdout(case: Case) -> RuleOutcome:
-    """Held-out people run the whole journey and are sent nothing."""
-    terms = case.journey.holdout
+def _holdout(case: Case, layer: str, terms: Holdout) -> RuleOutcome:
+    """Held-out people run the whole journey and are sent nothing. The shop's and the journey's are drawn apart."""
     where = place(case.state.shop, case.state.customer_id, terms.salt)
     return RuleOutcome(
         rule=Reason.HOLDOUT,
         outcome=Outcome.WITHHOLD if where < terms.share else Outcome.PASS,
-        inputs={"salt": terms.salt, "share": terms.share, "place": round(where, 6)},
+        inputs={"layer": layer, "salt": terms.salt, "share": terms.share, "place": round(where, 6)},
     )
+
+
+def _exposures(case: Case, rules: Sequence[RuleOutcome]) -> dict[str, str]:
+    """Return the variant of each holdout that there is, and of each experiment in which the customer takes part."""
+    held = {
+        f"{each.inputs['layer']}-holdout": "holdout" if each.outcome is Outcome.WITHHOLD else "treated"
+        for each in rules[-2:]
+        if each.inputs["share"] > 0
+    }
+    return held | dict(case.due.exposures)
 
 
 def _offer(case: Case) -> Offer | None:
     if case.selection is None or case.step.offer is None:
         return None
-    incentive = incentive_of(case.step.offer.incentive, case.now, local_zone(case.state, case.journey))
+    incentive = incentive_of(_rung(case.step.offer.incentive), case.now, local_zone(case.state, case.journey))
     return Offer(products=case.selection.products, incentive=incentive)
+
+
+def _rung(terms: IncentiveTerms | Ladder | None) -> IncentiveTerms | None:
+    return terms.ladder[0] if isinstance(terms, Ladder) else terms

@@ -1,21 +1,31 @@
 """Events and verdicts become facts. They merge by id and version: neither order nor repetition matters."""
 
-import json
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from decimal import Decimal
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from pydantic import BaseModel
+import msgspec
+from msgspec.structs import replace
 
 from services.scheduler.domain.customer import (
+    NO_RESPONSE,
     Answer,
+    CartFacts,
+    ConsentFacts,
     CustomerState,
     OrderFacts,
+    Predictions,
+    Profile,
+    Response,
     ReturnFacts,
     VerdictFacts,
 )
 from shared.events import (
+    Cart,
+    CartRecorded,
     Customer,
+    CustomerProductsUpdated,
     CustomerRecorded,
     Decision,
     Engagement,
@@ -37,7 +47,16 @@ from shared.events import (
 # Equal amounts get one text, or facts that are equal could sort differently.
 _SMALLEST_AMOUNT = Decimal("0.000001")
 
-Versioned = TypeVar("Versioned", OrderFacts, ReturnFacts, Customer)
+_FIRST_TIMES: Mapping[EngagementKind, str] = {
+    EngagementKind.OPENED: "opened_at",
+    EngagementKind.CLICKED: "clicked_at",
+    EngagementKind.OFFER_ACCEPTED: "accepted_at",
+    EngagementKind.BOUNCED: "bounced_at",
+    EngagementKind.COMPLAINED: "complained_at",
+    EngagementKind.UNSUBSCRIBED: "unsubscribed_at",
+}
+
+Versioned = TypeVar("Versioned", OrderFacts, ReturnFacts, Profile)
 Key = TypeVar("Key")
 Value = TypeVar("Value")
 
@@ -47,7 +66,7 @@ def _newer(old: Versioned | None, new: Versioned) -> Versioned:
     return new if old is None or new == old else max(old, new, key=_precedence)
 
 
-def _precedence(fact: Versioned) -> tuple[int, int, str]:
+def _precedence(fact: Versioned) -> tuple[int, int, bytes]:
     return fact.version, _caution(fact), _canonical(fact)
 
 
@@ -55,13 +74,13 @@ def _caution(fact: Versioned) -> int:
     """Higher for what forbids more: an order that is off, a channel without consent."""
     if isinstance(fact, OrderFacts):
         return int(fact.status is not OrderStatus.PLACED)
-    if isinstance(fact, Customer):
+    if isinstance(fact, Profile):
         return -sum(consent.granted for consent in fact.consent.values())
     return 0
 
 
-def _canonical(fact: BaseModel) -> str:
-    return json.dumps(fact.model_dump(mode="json"), sort_keys=True)
+def _canonical(fact: object) -> bytes:
+    return msgspec.json.encode(fact, order="deterministic")
 
 
 def _with(facts: Mapping[Key, Value], key: Key, value: Value) -> dict[Key, Value]:
@@ -81,18 +100,47 @@ def apply(state: CustomerState, event: Event) -> CustomerState:
             return _apply_order(state, order)
         case ShipmentRecorded(data=shipment):
             return _apply_shipment(state, shipment)
-        case ReturnRecorded(data=returned):
-            return _apply_return(state, returned)
-        case CustomerRecorded(data=profile):
-            return state.model_copy(update={"profile": _newer(state.profile, profile)})
         case EngagementRecorded(data=engagement):
             return _apply_engagement(state, engagement)
+        case ReturnRecorded(data=returned):
+            return _apply_return(state, returned)
+        case CustomerRecorded(data=customer):
+            return replace(state, profile=_newer(state.profile, _profile(customer)))
+        case CartRecorded(data=cart):
+            return _apply_cart(state, cart)
+        case CustomerProductsUpdated():
+            return _apply_predictions(state, event)
     return state
 
 
+def _profile(customer: Customer) -> Profile:
+    return Profile(
+        version=customer.version,
+        email=customer.email,
+        phone=customer.phone,
+        first_name=customer.first_name,
+        locale=customer.locale,
+        time_zone=customer.time_zone,
+        country=customer.country,
+        region=customer.region,
+        consent={
+            channel: ConsentFacts(granted=each.granted, changed_at=each.changed_at, source=each.source)
+            for channel, each in sorted(customer.consent.items())
+        },
+        staff=customer.staff,
+        guest=customer.guest,
+    )
+
+
 def _apply_order(state: CustomerState, order: Order) -> CustomerState:
+    merged = _newer(state.orders.get(order.order_id), order_facts(order))
+    return replace(state, orders=_with(state.orders, order.order_id, merged))
+
+
+def order_facts(order: Order) -> OrderFacts:
+    """Return what the rules ask of an order."""
     categories = {line.product_id: line.category for line in sorted(order.lines, key=str) if line.category}
-    fact = OrderFacts(
+    return OrderFacts(
         version=order.version,
         placed_at=order.placed_at,
         status=order.status,
@@ -103,10 +151,8 @@ def _apply_order(state: CustomerState, order: Order) -> CustomerState:
         country=order.country,
         region=order.region,
         products=_quantities(order.lines),
-        categories={} if order.history else categories,
+        categories={} if order.history else dict(sorted(categories.items())),
     )
-    merged = _newer(state.orders.get(order.order_id), fact)
-    return state.model_copy(update={"orders": _with(state.orders, order.order_id, merged)})
 
 
 def _quantities(lines: Iterable[Line | ReturnLine]) -> dict[str, int]:
@@ -121,7 +167,7 @@ def _apply_shipment(state: CustomerState, shipment: Shipment) -> CustomerState:
     if shipment.status is not ShipmentStatus.DELIVERED:
         return state
     first = min(state.deliveries.get(shipment.order_id, shipment.occurred_at), shipment.occurred_at)
-    return state.model_copy(update={"deliveries": _with(state.deliveries, shipment.order_id, first)})
+    return replace(state, deliveries=_with(state.deliveries, shipment.order_id, first))
 
 
 def _apply_return(state: CustomerState, returned: Return) -> CustomerState:
@@ -133,25 +179,71 @@ def _apply_return(state: CustomerState, returned: Return) -> CustomerState:
         products=_quantities(returned.lines),
     )
     merged = _newer(state.returns.get(returned.return_id), fact)
-    return state.model_copy(update={"returns": _with(state.returns, returned.return_id, merged)})
+    return replace(state, returns=_with(state.returns, returned.return_id, merged))
+
+
+def _apply_cart(state: CustomerState, cart: Cart) -> CustomerState:
+    """A cart's state without an order is its latest; that it became an order stays, whatever comes."""
+    known = state.carts.get(cart.cart_id, CartFacts())
+    if cart.order_id is not None:
+        merged = replace(known, order_id=max(known.order_id or cart.order_id, cart.order_id))
+    else:
+        new = replace(
+            known,
+            idle_since=cart.updated_at,
+            currency=cart.currency,
+            total=cart.total.quantize(_SMALLEST_AMOUNT),
+            products=tuple(sorted(cart.products)),
+        )
+        merged = new if known.idle_since is None else max(known, new, key=_cart_precedence)
+    return replace(state, carts=_with(state.carts, cart.cart_id, merged))
+
+
+def _cart_precedence(cart: CartFacts) -> tuple[datetime | None, bytes]:
+    return cart.idle_since, _canonical(cart)
+
+
+def _apply_predictions(state: CustomerState, event: CustomerProductsUpdated) -> CustomerState:
+    foretold = {key: has.reorder_at for key, has in sorted(event.data.products.items()) if has.reorder_at}
+    new = Predictions(told_at=event.time, reorder_at=foretold)
+    known = state.predictions or new
+    return replace(state, predictions=max(known, new, key=lambda each: (each.told_at, _canonical(each))))
 
 
 def _apply_engagement(state: CustomerState, engagement: Engagement) -> CustomerState:
     moment, channel = engagement.occurred_at, engagement.channel
+    changes: dict[str, Any] = {}
     match engagement.kind:
         case EngagementKind.ANSWERED if engagement.answer:
-            new = Answer(occurred_at=moment, answer=engagement.answer)
-            answer = max(state.answer or new, new, key=lambda a: (a.occurred_at, a.answer))
-            return state.model_copy(update={"answer": answer})
+            changes["answer"] = _later(state.answer, Answer(occurred_at=moment, answer=engagement.answer))
         case EngagementKind.COMPLAINED:
-            return state.model_copy(update={"complained_at": min(state.complained_at or moment, moment)})
+            changes["complained_at"] = min(state.complained_at or moment, moment)
         case EngagementKind.UNSUBSCRIBED:
             last = max(state.unsubscribed.get(channel, moment), moment)
-            return state.model_copy(update={"unsubscribed": _with(state.unsubscribed, channel, last)})
+            changes["unsubscribed"] = _with(state.unsubscribed, channel, last)
         case EngagementKind.BOUNCED:
             last = max(state.bounced.get(channel, moment), moment)
-            return state.model_copy(update={"bounced": _with(state.bounced, channel, last)})
-    return state
+            changes["bounced"] = _with(state.bounced, channel, last)
+    if engagement.message_id and (response := _response(state, engagement)):
+        changes["responses"] = _with(state.responses, engagement.message_id, response)
+    return replace(state, **changes) if changes else state
+
+
+def _later(known: Answer | None, new: Answer) -> Answer:
+    return max(known or new, new, key=lambda each: (each.occurred_at, each.answer))
+
+
+def _response(state: CustomerState, engagement: Engagement) -> Response | None:
+    """Return what is known of a message's response with this news, if it is of a kind that is kept."""
+    known = state.responses.get(engagement.message_id or "", NO_RESPONSE)
+    moment = engagement.occurred_at
+    if engagement.kind is EngagementKind.ANSWERED and engagement.answer:
+        new = Answer(occurred_at=moment, answer=engagement.answer)
+        return replace(known, answer=_later(known.answer, new))
+    field = _FIRST_TIMES.get(engagement.kind)
+    if field is None:
+        return None
+    return replace(known, **{field: min(getattr(known, field) or moment, moment)})
 
 
 def record(state: CustomerState, decision: Decision) -> CustomerState:
@@ -162,8 +254,13 @@ def record(state: CustomerState, decision: Decision) -> CustomerState:
     known = state.verdicts.get(decision.message_id)
     if known is not None and (known.final or known.attempt >= decision.attempt):
         return state
-    offered = decision.offer.products if decision.offer else ()
-    fact = VerdictFacts(
+    return replace(state, verdicts=_with(state.verdicts, decision.message_id, _verdict(decision)))
+
+
+def _verdict(decision: Decision) -> VerdictFacts:
+    offer = decision.offer
+    incentive = offer.incentive if offer and offer.incentive.kind != "none" else None
+    return VerdictFacts(
         journey=decision.journey,
         enrolment_id=decision.enrolment_id,
         order_id=decision.order_id,
@@ -174,6 +271,8 @@ def record(state: CustomerState, decision: Decision) -> CustomerState:
         decided_at=decision.decided_at,
         attempt=decision.attempt,
         next_at=decision.next_at,
-        products=tuple(candidate.product_id for candidate in offered),
+        products=tuple(candidate.product_id for candidate in offer.products) if offer else (),
+        prices=dict(offer.prices) if offer else {},
+        incentive=f"{incentive.kind}:{incentive.value or ''}" if incentive else None,
+        offer_until=incentive.expires_at if incentive else None,
     )
-    return state.model_copy(update={"verdicts": _with(state.verdicts, decision.message_id, fact)})

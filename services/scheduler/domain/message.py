@@ -33,14 +33,16 @@ WHY_IT_FITS: dict[Relation, str] = {
 }
 
 
-def message(state: CustomerState, decision: Decision, journey: Journey, context: Context) -> Message:
+def message(
+    state: CustomerState, due: Due, decision: Decision, journey: Journey, context: Context
+) -> Message:
     """Return the message that a decision to send asks for, with the keys that docs/journeys/README.md lists.
 
     It is valid until the step expires, its incentive ends, or a text's permitted hours close.
     Raises ValueError if the customer has no address for the channel; such a step is never decided to be sent.
     """
-    case = _case(state, decision, journey, context)
-    if case.recipient is None or state.profile is None:
+    case = Case(state, due, journey, decision.candidates, context, decision.decided_at)
+    if case.recipient is None or state.profile is None or case.step.template is None:
         problem = f"decision {decision.decision_id} has nobody to send to"
         raise ValueError(problem)
     return Message(
@@ -57,22 +59,6 @@ def message(state: CustomerState, decision: Decision, journey: Journey, context:
         created_at=decision.decided_at,
         valid_until=_valid_until(case, decision),
     )
-
-
-def _case(state: CustomerState, decision: Decision, journey: Journey, context: Context) -> Case:
-    due = Due(
-        decision.message_id,
-        decision.enrolment_id,
-        decision.journey,
-        decision.journey_version,
-        decision.step,
-        decision.occurrence,
-        decision.channel,
-        decision.order_id,
-        decision.due_at,
-        journey.step(decision.step).priority,
-    )
-    return Case(state, due, journey, decision.candidates, context, decision.decided_at)
 
 
 def _valid_until(case: Case, decision: Decision) -> datetime:

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 from services.scheduler.domain.context import Catalogue
 from services.scheduler.domain.customer import OrderFacts
-from services.scheduler.domain.journey import IncentiveTerms, OfferTerms, Season, Strategy
+from services.scheduler.domain.terms import IncentiveTerms, Ladder, OfferTerms, Season, Strategy
 from shared.events import Candidate, Incentive, Product
 
 _SEASONS: tuple[Season, ...] = ("winter", "spring", "summer", "autumn")

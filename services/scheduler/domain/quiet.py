@@ -4,7 +4,7 @@ from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from services.scheduler.domain.case import Case
-from services.scheduler.domain.journey import QuietHours
+from services.scheduler.domain.terms import QuietHours
 from services.scheduler.domain.timing import local_zone
 from shared.events import Channel, Outcome, Reason, RuleOutcome
 

@@ -5,10 +5,11 @@ from datetime import datetime
 from typing import Any
 
 from services.scheduler.domain.case import Case
-from services.scheduler.domain.journey import Action
+from services.scheduler.domain.conditions import holds
 from services.scheduler.domain.ownership import fully_returned
 from services.scheduler.domain.quiet import quiet_hours
-from shared.events import Outcome, Reason, RuleOutcome, Verdict
+from services.scheduler.domain.terms import Action
+from shared.events import MESSAGE_CHANNELS, Outcome, Reason, RuleOutcome, Verdict
 
 Rule = Callable[[Case], RuleOutcome]
 
@@ -40,6 +41,29 @@ def late(case: Case, waits_until: datetime | None) -> RuleOutcome:
         expires_at=text(case.expires_at),
         waits_until=text(waits_until),
     )
+
+
+def journey_stopped(case: Case) -> RuleOutcome:
+    """Someone, or a guard, stopped the journey, or the enrolment's version was drained."""
+    return _drop_if(
+        Reason.JOURNEY_STOPPED,
+        case.context.stopped is not None or case.due.drained,
+        stopped=case.context.stopped,
+        drained=case.due.drained,
+    )
+
+
+def stale_state(case: Case) -> RuleOutcome:
+    """The state may not be the newest. Only who must answer at once asks then; due steps are held instead."""
+    return _drop_if(Reason.STALE_STATE, not case.context.fresh, fresh=case.context.fresh)
+
+
+def exited(case: Case) -> RuleOutcome:
+    """One of the journey's own reasons to end holds."""
+    facts, met = case.facts if case.journey.exits else None, None
+    if facts is not None:
+        met = next((name for name, condition in case.journey.exits if holds(condition, facts)), None)
+    return _drop_if(Reason.EXITED, met is not None, exit=met, exits=[name for name, _ in case.journey.exits])
 
 
 def order_cancelled(case: Case) -> RuleOutcome:
@@ -103,7 +127,7 @@ def no_consent(case: Case) -> RuleOutcome:
     permits = consent is not None and consent.granted and (left_at is None or left_at < consent.changed_at)
     return _drop_if(
         Reason.NO_CONSENT,
-        not permits,
+        not permits and channel in MESSAGE_CHANNELS,
         channel=channel.value,
         granted=consent and consent.granted,
         changed_at=text(consent.changed_at if consent else None),
@@ -117,7 +141,7 @@ def no_address(case: Case) -> RuleOutcome:
     known, bounced_at = case.recipient is not None, case.state.bounced.get(case.due.channel)
     return _drop_if(
         Reason.NO_ADDRESS,
-        not known or bounced_at is not None,
+        case.due.channel in MESSAGE_CHANNELS and (not known or bounced_at is not None),
         channel=case.due.channel.value,
         known=known,
         bounced_at=text(bounced_at),
@@ -206,6 +230,8 @@ def cool_down(case: Case) -> RuleOutcome:
 
 
 RULES: tuple[Rule, ...] = (
+    journey_stopped,
+    stale_state,
     order_cancelled,
     returned,
     complaint,
@@ -214,6 +240,7 @@ RULES: tuple[Rule, ...] = (
     no_consent,
     no_address,
     converted,
+    exited,
     owned,
     no_candidate,
     capped,

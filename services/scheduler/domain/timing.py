@@ -1,21 +1,63 @@
-"""Which steps a customer's facts make due, and when: neither the present nor earlier verdicts matter."""
+"""Which steps a customer's facts make due, and when: the present matters only for what is long over."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
+from typing import NamedTuple, Protocol
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from services.scheduler.domain.customer import CustomerState, OrderFacts
-from services.scheduler.domain.journey import Journey, Step, When
-from shared.events import Channel
+import cel
+from msgspec.structs import replace
+
+from services.scheduler.domain import facts
+from services.scheduler.domain.conditions import facts_of, holds
+from services.scheduler.domain.customer import CartFacts, CustomerState, OrderFacts, VerdictFacts
+from services.scheduler.domain.experiment import Assignment, assign
+from services.scheduler.domain.journey import (
+    AfterAnswer,
+    AfterStep,
+    Condition,
+    Experiment,
+    Journey,
+    Leaf,
+    Step,
+    When,
+)
+from services.scheduler.domain.programme import Programme
+from services.scheduler.domain.published import Edition, Published
+from shared.events import Channel, OrderStatus
 from shared.ids import enrolment_id, message_id
+
+SLACK = timedelta(days=30)
+"""How long after its last step has expired an enrolment is still derived, for news that come late."""
+
+
+class Outlook(Protocol):
+    """What is foretold of products beside the customer's own facts."""
+
+    def gap(self, shop: str, product: str) -> timedelta | None:
+        """Return how long after a product people usually buy what goes with it, where that is known."""
+
+
+class _Nothing:
+    def gap(self, shop: str, product: str) -> timedelta | None:
+        """Know nothing of any product."""
+        del shop, product
+        return None  # noqa: RET501  mypy wants it said
+
+
+NO_OUTLOOK: Outlook = _Nothing()
 
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """One occurrence of a step (0, 1, ... for repeats); `message_id` is its id, `due_at` is in UTC."""
+    """One occurrence of a step (0, 1, ... for repeats); `message_id` is its id, `due_at` is in UTC.
+
+    `leaf` is the place of the step in the journey's leaves, `exposures` the variants on the way to it. `drained`: the
+    enrolment's version was taken out of force, and its people leave.
+    """
 
     message_id: UUID
     enrolment_id: UUID
@@ -27,22 +69,163 @@ class Due:
     order_id: str
     due_at: datetime
     priority: int
+    leaf: int = 0
+    exposures: tuple[tuple[str, str], ...] = ()
+    drained: bool = False
 
 
-def due(state: CustomerState, journeys: Iterable[Journey]) -> dict[UUID, Due]:
+class Enrolment(NamedTuple):
+    """An order, or a cart that was left, on its way through an edition of a journey."""
+
+    edition: Edition
+    order_id: str
+    order: OrderFacts
+
+
+def due(
+    state: CustomerState, published: Published, since: datetime | None = None, outlook: Outlook = NO_OUTLOOK
+) -> dict[UUID, Due]:
     """Every occurrence that the facts call for, by message id, whether it was decided already or not.
 
-    Cancellations, returns and opt-outs remove nothing: such steps stay due and are decided to be skipped.
+    Cancellations, returns and opt-outs remove nothing: such steps stay due and are decided to be skipped. Enrolments whose
+    last step had expired a month before `since` are left out. Offers on the thank-you page are not in it: see `page_due`.
     """
-    enrolling = [(order_id, order) for order_id, order in state.orders.items() if order.enrols]
     return {
-        occurrence.message_id: occurrence
-        for journey in journeys
-        if journey.shop == state.shop
-        for order_id, order in enrolling
-        if matches(journey.entry, order)
-        for occurrence in _enrolment(state, journey, order_id, order)
+        each.message_id: each
+        for enrolment in enrolments(state, published, since)
+        for each in _Way(state, published, enrolment, outlook).occurrences(since, frozenset())
     }
+
+
+def open_due(
+    state: CustomerState, published: Published, since: datetime | None = None, outlook: Outlook = NO_OUTLOOK
+) -> list[Due]:
+    """The same without those that have a final verdict, which are not even looked at."""
+    found = enrolments(state, published, since)
+    if not found:
+        return []
+    settled = frozenset(
+        (fact.journey, fact.order_id, fact.step, fact.occurrence)
+        for fact in state.verdicts.values()
+        if fact.final
+    )
+    return [
+        each
+        for enrolment in found
+        for each in _Way(state, published, enrolment, outlook).occurrences(since, settled)
+    ]
+
+
+def page_due(state: CustomerState, published: Published, order_id: str) -> list[Due]:
+    """Offers on the thank-you page of an order: they come due when the page asks, and until they expire."""
+    return [
+        each
+        for enrolment in enrolments(state, published, None)
+        if enrolment.order_id == order_id
+        for each in _Way(state, published, enrolment, NO_OUTLOOK).occurrences(None, frozenset(), page=True)
+    ]
+
+
+def enrolments(state: CustomerState, published: Published, since: datetime | None) -> list[Enrolment]:
+    """List who is on the way through which edition; those that are over are left out."""
+    editions = published.by_shop.get(state.shop, ())
+    if not editions:
+        return []
+    programme = published.programme(state.shop)
+    began = _beginnings(state, programme)
+    entered: dict[str, list[Enrolment]] = {}
+    for edition in editions:
+        journey, carts = edition.journey, edition.journey.starts == "cart"
+        for order_id, order in began:
+            if (
+                order_id.startswith(facts.CART_PREFIX) is carts
+                and edition.takes(order.placed_at)
+                and (journey.re_entry != "always" or not _over(state, journey, order_id, order, since))
+                and _enters(state, journey, order_id, order, programme)
+            ):
+                entered.setdefault(journey.id, []).append(Enrolment(edition, order_id, order))
+    return [
+        each
+        for name, found in entered.items()
+        for each in _let_in(state, name, found)
+        if not _over(state, each.edition.journey, each.order_id, each.order, since)
+    ]
+
+
+def _beginnings(state: CustomerState, programme: Programme) -> list[tuple[str, OrderFacts]]:
+    """List what may begin a journey, oldest first: orders, and carts that were left and never ordered."""
+    found = [(order_id, order) for order_id, order in state.orders.items() if order.enrols]
+    for cart_id, cart in state.carts.items():
+        if cart.order_id is None and (left := _left(cart, programme)):
+            found.append((f"{facts.CART_PREFIX}{cart_id}", left))
+    found.sort(key=lambda entry: (entry[1].placed_at, entry[0]))
+    return found
+
+
+def _left(cart: CartFacts, programme: Programme) -> OrderFacts | None:
+    """Return a cart in the form of an order, placed when it counted as left."""
+    if cart.idle_since is None or not cart.products:
+        return None
+    return OrderFacts(
+        version=1,
+        placed_at=cart.idle_since + programme.abandoned_after,
+        currency=cart.currency,
+        total=cart.total,
+        products=dict.fromkeys(cart.products, 1),
+    )
+
+
+def order_of(state: CustomerState, order_id: str, programme: Programme) -> OrderFacts | None:
+    """Return the order that began an enrolment, or the cart in the form of one; a cart that was ordered is void."""
+    if not order_id.startswith(facts.CART_PREFIX):
+        return state.orders.get(order_id)
+    cart = state.carts.get(order_id.removeprefix(facts.CART_PREFIX))
+    left = _left(cart, programme) if cart else None
+    if left is None or cart is None or cart.order_id is None:
+        return left
+    return replace(left, status=OrderStatus.VOIDED)
+
+
+def _enters(
+    state: CustomerState, journey: Journey, order_id: str, order: OrderFacts, programme: Programme
+) -> bool:
+    if isinstance(journey.entry, When):
+        return matches(journey.entry, order)
+    known = facts_of(facts.values(state, order_id, order, journey.asked, programme))
+    return holds(journey.entry, known)
+
+
+def _let_in(state: CustomerState, journey: str, found: list[Enrolment]) -> list[Enrolment]:
+    """Leave out who entered too recently, by the journey's `re_entry`; whoever has a verdict in it is in already."""
+    terms = found[-1].edition.journey.re_entry
+    if terms == "always":
+        return found
+    inside = {fact.order_id for fact in state.verdicts.values() if fact.journey == journey}
+    kept: list[Enrolment] = []
+    began = sorted(each.order.placed_at for each in found if each.order_id in inside)
+    for each in found:
+        at = each.order.placed_at
+        if each.order_id not in inside:
+            near = began if terms == "once" else [one for one in began if abs(at - one) < terms]
+            if near:
+                continue
+            began.append(at)
+        kept.append(each)
+    return kept
+
+
+def _over(
+    state: CustomerState, journey: Journey, order_id: str, order: OrderFacts, since: datetime | None
+) -> bool:
+    """Whether every step that known facts give a time to expired long ago."""
+    if since is None:
+        return False
+    last = order.placed_at
+    if journey.waits_long:
+        last = max(last, state.deliveries.get(order_id, last), _reorder_at(state, order_id, order) or last)
+        if any(leaf.step.after == "gap" for leaf in journey.leaves):
+            last += timedelta(days=182)
+    return last + journey.reach + SLACK < since
 
 
 def matches(when: When, order: OrderFacts) -> bool:
@@ -58,26 +241,146 @@ def matches(when: When, order: OrderFacts) -> bool:
     )
 
 
-def _enrolment(state: CustomerState, journey: Journey, order_id: str, order: OrderFacts) -> Iterator[Due]:
-    enrolment = enrolment_id(state.shop, journey.id, state.customer_id, order_id)
-    anchors = {"order": order.placed_at, "delivery": state.deliveries.get(order_id)}
-    for step in journey.steps:
-        anchor = anchors[step.after]
-        if anchor is None or not matches(step.when, order):
-            continue
-        for occurrence, due_at in enumerate(moments(step, anchor, local_zone(state, journey))):
-            yield Due(
-                message_id(state.shop, journey.id, enrolment, step.id, occurrence),
-                enrolment,
-                journey.id,
-                journey.version,
-                step.id,
-                occurrence,
-                step.channel,
-                order_id,
-                due_at,
-                step.priority,
+class _Way:
+    """One enrolment's way through its journey. Conditions and assignments are looked at once each."""
+
+    def __init__(
+        self, state: CustomerState, published: Published, enrolment: Enrolment, outlook: Outlook
+    ) -> None:
+        self._state = state
+        self._programme = published.programme(state.shop)
+        self._enrolment = enrolment
+        self._journey = enrolment.edition.journey
+        self._outlook = outlook
+        self._held: dict[int, bool] = {}
+        self._assigned: dict[str, Assignment] = {}
+        self._facts: cel.Context | None = None
+
+    def occurrences(
+        self, since: datetime | None, settled: frozenset[tuple[str, str, str, int]], *, page: bool = False
+    ) -> Iterator[Due]:
+        """Yield what is due, in the order of the file, without what is settled and what expired long ago."""
+        journey, order_id, enrolment = self._journey, self._enrolment.order_id, None
+        for place, leaf in enumerate(journey.leaves):
+            step = leaf.step
+            if (step.channel is Channel.PAGE) is not page:
+                continue
+            times = step.repeat.times if step.repeat else 1
+            wanted = [one for one in range(times) if (journey.id, order_id, step.id, one) not in settled]
+            if not wanted or (anchor := self._anchor(step)) is None or not self._leads_to(leaf):
+                continue
+            enrolment = enrolment or enrolment_id(
+                self._state.shop, journey.id, self._state.customer_id, order_id
             )
+            due_times = list(moments(step, anchor, local_zone(self._state, journey)))
+            for occurrence in wanted:
+                if since is None or due_times[occurrence] + step.expires + SLACK >= since:
+                    yield self._due(enrolment, place, leaf, occurrence, due_times[occurrence])
+
+    def _due(self, enrolment: UUID, place: int, leaf: Leaf, occurrence: int, due_at: datetime) -> Due:
+        journey, step = self._journey, leaf.step
+        return Due(
+            message_id(self._state.shop, journey.id, enrolment, step.id, occurrence),
+            enrolment,
+            journey.id,
+            journey.version,
+            step.id,
+            occurrence,
+            step.channel,
+            self._enrolment.order_id,
+            due_at,
+            step.priority,
+            place,
+            self._exposures(leaf),
+            self._enrolment.edition.drained,
+        )
+
+    def _leads_to(self, leaf: Leaf) -> bool:
+        return (
+            self._met(leaf.step.when)
+            and all(self._assignment(each.experiment).variant == each.variant for each in leaf.choices)
+            and all(self._met(gate.condition) is gate.wanted for gate in leaf.gates)
+        )
+
+    def _met(self, condition: Condition) -> bool:
+        known = self._held.get(id(condition))
+        if known is None:
+            known = (
+                holds(condition, self._looked_at())
+                if isinstance(condition, str)
+                else matches(condition, self._enrolment.order)
+            )
+            self._held[id(condition)] = known
+        return known
+
+    def _looked_at(self) -> cel.Context:
+        if self._facts is None:
+            _, order_id, order = self._enrolment
+            self._facts = facts_of(
+                facts.values(self._state, order_id, order, self._journey.asked, self._programme)
+            )
+        return self._facts
+
+    def _assignment(self, experiment: Experiment) -> Assignment:
+        known = self._assigned.get(experiment.experiment)
+        if known is None:
+            known = assign(self._state.shop, self._state.customer_id, experiment)
+            self._assigned[experiment.experiment] = known
+        return known
+
+    def _exposures(self, leaf: Leaf) -> tuple[tuple[str, str], ...]:
+        return tuple(
+            (each.experiment.experiment, each.variant)
+            for each in leaf.choices
+            if self._assignment(each.experiment).exposed
+        )
+
+    def _anchor(self, step: Step) -> datetime | None:
+        state, (_, order_id, order) = self._state, self._enrolment
+        match step.after:
+            case "order" | "cart":
+                return order.placed_at
+            case "delivery":
+                return state.deliveries.get(order_id)
+            case "reorder":
+                return _reorder_at(state, order_id, order)
+            case "gap":
+                gaps = [self._outlook.gap(state.shop, product) for product in order.products]
+                shortest = min((gap for gap in gaps if gap is not None), default=None)
+                return order.placed_at + shortest if shortest is not None else None
+            case AfterStep(step=name):
+                sent = [fact.decided_at for _, fact in self._verdicts(name) if fact.counts]
+                return min(sent, default=None)
+            case AfterAnswer(answer=name):
+                answers = [
+                    response.answer.occurred_at
+                    for key, _ in self._verdicts(name)
+                    if (response := state.responses.get(str(key))) and response.answer
+                ]
+                return min(answers, default=None)
+
+    def _verdicts(self, step: str) -> Sequence[tuple[UUID, VerdictFacts]]:
+        mine = (self._journey.id, self._enrolment.order_id, step)
+        return [
+            (key, fact)
+            for key, fact in self._state.verdicts.items()
+            if (fact.journey, fact.order_id, fact.step) == mine
+        ]
+
+
+def _reorder_at(state: CustomerState, order_id: str, order: OrderFacts) -> datetime | None:
+    """Return when the first of the order's products is likely to be needed again, if none was bought again since."""
+    if state.predictions is None:
+        return None
+    foretold = state.predictions.reorder_at
+    later = {
+        product
+        for key, other in state.orders.items()
+        if other.stands and (other.placed_at, key) > (order.placed_at, order_id)
+        for product in other.products
+    }
+    times = [foretold[each] for each in order.products if each in foretold and each not in later]
+    return min((each for each in times if each > order.placed_at), default=None)
 
 
 def moments(step: Step, anchor: datetime, zone: ZoneInfo) -> Iterator[datetime]:

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from services.scheduler.domain.journey import IncentiveTerms
+from services.scheduler.domain.terms import IncentiveTerms
 from services.scheduler.domain.offer import incentive_of
 from shared.events import Reason
 from tests.support.deciding import (

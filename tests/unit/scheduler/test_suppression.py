@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from services.scheduler.domain import record
 from shared.events import Channel, EngagementKind, OrderStatus, Outcome, Reason, Verdict
@@ -155,7 +156,7 @@ def test_who_bought_again_since_our_message_has_converted() -> None:
     known = sent(state(*READY), plan, at=MONDAY_NOON + timedelta(minutes=45))
     assert decided(known, plan, name="second").verdict is Verdict.SEND
     later = order("o-2", ("spf",), MONDAY_NOON + timedelta(hours=2))
-    again = state(*READY, later).model_copy(update={"verdicts": known.verdicts})
+    again = replace(state(*READY, later), verdicts=known.verdicts)
     assert decided(again, plan, name="second").reason is Reason.CONVERTED
     assert decided(again, plan, name="check").verdict is Verdict.SEND
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from services.scheduler.domain import due
+from services.scheduler.domain import Published, due
 from services.scheduler.domain.timing import matches
 from shared.events import EngagementKind, OrderStatus
 from shared.ids import enrolment_id, message_id
@@ -83,13 +83,13 @@ def test_nothing_that_happens_later_makes_a_due_step_vanish() -> None:
         engagement(EngagementKind.UNSUBSCRIBED),
         engagement(EngagementKind.COMPLAINED),
     )
-    assert due(before, [plan]) == due(after, [plan])
+    assert due(before, Published.of([plan])) == due(after, Published.of([plan]))
 
 
 def test_verdicts_change_nothing_of_what_is_due() -> None:
     plan = journey()
     known = state(profile(), order())
-    assert due(sent(known, plan, at=MONDAY_NOON + DAY), [plan]) == due(known, [plan])
+    assert due(sent(known, plan, at=MONDAY_NOON + DAY), Published.of([plan])) == due(known, Published.of([plan]))
 
 
 def test_a_new_version_of_a_journey_keeps_the_ids() -> None:

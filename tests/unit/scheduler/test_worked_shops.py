@@ -4,8 +4,9 @@ from datetime import timedelta
 from decimal import Decimal
 
 import pytest
+from msgspec.structs import replace
 
-from services.scheduler.domain import Catalogue, Context, Due, apply, decide, due, message
+from services.scheduler.domain import Catalogue, Context, Due, Published, apply, decide, due, message
 from services.scheduler.domain.customer import CustomerState
 from services.scheduler.journeys import load_journeys
 from shared import events, ids
@@ -157,8 +158,8 @@ def test_the_grocers_next_basket_is_what_evidence_says_under_a_quarter_of_the_to
 
 def test_a_small_basket_gets_no_text() -> None:
     state = customer("grocer", "milk-0")
-    small = state.orders["o-1"].model_copy(update={"total": Decimal("59.99")})
-    assert set(steps(state.model_copy(update={"orders": {"o-1": small}}))) == {"next-basket"}
+    small = replace(state.orders["o-1"], total=Decimal("59.99"))
+    assert set(steps(replace(state, orders={"o-1": small}))) == {"next-basket"}
 
 
 def test_the_home_gym_bundle_is_for_single_items_only() -> None:

@@ -1,0 +1,168 @@
+"""What conditions look at: an order as it was placed, who the customer was by then, and what happened since.
+
+`order`, `segment` and the customer's numbers count what was placed up to the order, so a later purchase changes no branch.
+What was learned since (delivery, answers, engagement, returns, a further order) is as of now.
+"""
+
+from collections.abc import Collection
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any, Literal
+from uuid import UUID
+
+from services.scheduler.domain.customer import CustomerState, OrderFacts, VerdictFacts
+from services.scheduler.domain.ownership import fully_returned
+from services.scheduler.domain.programme import Programme
+from shared.events import MESSAGE_CHANNELS, Channel, Verdict
+
+RETURNING_FROM = 2
+LOYAL_FROM = 6
+VIP_FROM = 10
+"""Orders, with the one at hand, from which a customer is of the segment (design of the programme, item 4)."""
+
+_DAY_SECONDS = 86400.0
+SegmentName = Literal["first", "returning", "loyal", "vip"]
+CART_PREFIX = "cart:"
+
+
+def segment_of(number: int) -> SegmentName:
+    """Return the segment of who places an order for the `number`th time."""
+    if number >= VIP_FROM:
+        return "vip"
+    if number >= LOYAL_FROM:
+        return "loyal"
+    return "returning" if number >= RETURNING_FROM else "first"
+
+
+def orders_until(state: CustomerState, order_id: str, order: OrderFacts) -> list[OrderFacts]:
+    """List the standing orders placed before one, oldest first, as far as they are kept whole."""
+    mark = (order.placed_at, order_id)
+    before = [
+        (each.placed_at, key, each)
+        for key, each in state.orders.items()
+        if each.stands and key != order_id and (each.placed_at, key) < mark
+    ]
+    return [each for _, _, each in sorted(before, key=lambda entry: entry[:2])]
+
+
+def number_of(state: CustomerState, order_id: str, order: OrderFacts) -> int:
+    """Return how many orders the customer had placed with this one."""
+    return state.orders_before + len(orders_until(state, order_id, order)) + 1
+
+
+def values(
+    state: CustomerState, order_id: str, order: OrderFacts, asked: Collection[str], programme: Programme
+) -> dict[str, dict[str, Any]]:
+    """Return the facts as conditions see them; amounts are numbers here, exact enough to compare. See `conditions.FIELDS`."""
+    before = orders_until(state, order_id, order)
+    number = state.orders_before + len(before) + 1
+    name = segment_of(number)
+    ours = [(key, fact) for key, fact in state.verdicts.items() if fact.order_id == order_id]
+    delivered_at = state.deliveries.get(order_id)
+    abandoned = from_left_cart(state, order_id, order, programme.abandoned_after)
+    cart = state.carts.get(order_id.removeprefix(CART_PREFIX))
+    return {
+        "order": {
+            "id": order_id,
+            "total": float(order.total),
+            "currency": order.currency,
+            "country": order.country or "",
+            "region": order.region or "",
+            "products": list(order.products),
+            "categories": sorted(set(order.categories.values())),
+            "items": sum(order.products.values()),
+            "number": number,
+            "single_item": len(order.products) == 1,
+            "from_cart": abandoned,
+            "cancelled": not order.stands,
+            "returned": fully_returned(state, order_id),
+            "returned_any": any(each.order_id == order_id and each.stands for each in state.returns.values()),
+        },
+        "customer": _customer(state, order, before, number, [fact for _, fact in ours]),
+        "segment": {
+            "name": name,
+            **{each: each == name for each in ("first", "returning", "loyal", "vip")},
+            "converted_abandoner": abandoned,
+        },
+        "delivery": {
+            "confirmed": delivered_at is not None,
+            "days": (delivered_at - order.placed_at).total_seconds() / _DAY_SECONDS if delivered_at else -1.0,
+        },
+        "engagement": _engagement(state, [str(key) for key, fact in ours if fact.verdict is Verdict.SEND]),
+        "answers": dict.fromkeys(asked, "") | _answers(state, ours),
+        "cart": {
+            "total": float(cart.total) if cart else 0.0,
+            "products": list(cart.products) if cart else [],
+            "ordered": bool(cart and cart.order_id),
+        },
+    }
+
+
+def _customer(
+    state: CustomerState, order: OrderFacts, before: list[OrderFacts], number: int, ours: list[VerdictFacts]
+) -> dict[str, Any]:
+    spent = state.spent_before.get(order.currency, Decimal(0)) + sum(
+        (each.total for each in before if each.currency == order.currency), order.total
+    )
+    quarter = order.placed_at - timedelta(days=90)
+    profile = state.profile
+    first = min((fact.decided_at for fact in ours if fact.counts), default=None)
+    return {
+        "orders": number,
+        "spent": float(spent),
+        "average_order": float(spent) / number,
+        "orders_in_90_days": 1 + sum(each.placed_at > quarter for each in before),
+        "days_since_previous": (order.placed_at - before[-1].placed_at).days if before else -1,
+        "ordered_again": first is not None
+        and any(each.stands and each.placed_at > first for each in state.orders.values()),
+        "returns": sum(each.stands for each in state.returns.values()),
+        "unhappy": state.answer is not None and state.answer.answer == "unhappy",
+        "country": (profile and profile.country) or "",
+        "region": (profile and profile.region) or "",
+        "locale": profile.locale if profile else "",
+        "guest": bool(profile and profile.guest),
+        "staff": bool(profile and profile.staff),
+        **{channel.value: consents(state, channel) for channel in MESSAGE_CHANNELS},
+        "products": sorted(
+            {product for each in before for product in each.products}.union(state.owned_before)
+        ),
+        "categories": sorted({category for each in before for category in each.categories.values()}),
+    }
+
+
+def consents(state: CustomerState, channel: Channel) -> bool:
+    """Whether the customer said yes on a channel, and has not left it since."""
+    consent = state.profile.consent.get(channel) if state.profile else None
+    left_at = state.unsubscribed.get(channel)
+    return consent is not None and consent.granted and (left_at is None or left_at < consent.changed_at)
+
+
+def _engagement(state: CustomerState, sent: list[str]) -> dict[str, Any]:
+    responses = [each for key in sent if (each := state.responses.get(key))]
+    return {
+        "sent": len(sent),
+        "opened": sum(each.opened_at is not None for each in responses),
+        "clicked": sum(each.clicked_at is not None for each in responses),
+        "answered": sum(each.answer is not None for each in responses),
+        "accepted": sum(each.accepted_at is not None for each in responses),
+        "responded": any(each.drew for each in responses),
+    }
+
+
+def _answers(state: CustomerState, ours: list[tuple[UUID, VerdictFacts]]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for key, fact in ours:
+        response = state.responses.get(str(key))
+        if response and response.answer:
+            found[fact.step] = response.answer.answer
+    return found
+
+
+def from_left_cart(state: CustomerState, order_id: str, order: OrderFacts, after: timedelta) -> bool:
+    """Whether the order came of a cart that had been left for at least `after`."""
+    return any(
+        cart.order_id == order_id
+        and cart.idle_since is not None
+        and order.placed_at - cart.idle_since >= after
+        for cart in state.carts.values()
+    )
