@@ -6,6 +6,7 @@ open_due(state, published, since)                          those without a final
 decide(state, due, journey, candidates, context, now)      Decision; `candidates` go with the order's products
 record(state, decision)                                    the verdict as a fact
 message(state, due, decision, journey, context)            Message, for a verdict of send
+page_offer(state, due, decision, journey, context)         what the thank-you page shows instead
 """
 
 from services.scheduler.domain.context import Catalogue, ContactHours, Context
@@ -13,7 +14,7 @@ from services.scheduler.domain.customer import CustomerState, VerdictFacts
 from services.scheduler.domain.decide import decide
 from services.scheduler.domain.journey import Journey, Step
 from services.scheduler.domain.merging import apply, record
-from services.scheduler.domain.message import message
+from services.scheduler.domain.message import message, page_offer
 from services.scheduler.domain.programme import Programme
 from services.scheduler.domain.published import Edition, Published
 from services.scheduler.domain.timing import Due, due, open_due, page_due
@@ -36,5 +37,6 @@ __all__ = [
     "message",
     "open_due",
     "page_due",
+    "page_offer",
     "record",
 ]

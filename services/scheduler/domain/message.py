@@ -61,6 +61,27 @@ def message(
     )
 
 
+def page_offer(
+    state: CustomerState, due: Due, decision: Decision, journey: Journey, context: Context
+) -> tuple[dict[str, Any], datetime]:
+    """Return what the thank-you page shows of a decision to send, and until when it may be accepted.
+
+    Raises ValueError for a step that is not on the page.
+    """
+    case = Case(state, due, journey, decision.candidates, context, decision.decided_at)
+    if case.step.page is None:
+        problem = f"decision {decision.decision_id} is not for the thank-you page"
+        raise ValueError(problem)
+    content = _content(case, decision)
+    return {
+        **case.step.page.model_dump(),
+        "products": content["products"],
+        "incentive": content["incentive"],
+        "variant": decision.variant,
+        "exposures": decision.exposures,
+    }, _valid_until(case, decision)
+
+
 def _valid_until(case: Case, decision: Decision) -> datetime:
     limits = [case.expires_at]
     if decision.offer and decision.offer.incentive.expires_at:
