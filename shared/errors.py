@@ -6,10 +6,11 @@ OrderwakeError
 ├── TopicsError              a topic on the broker differs from its declaration
 ├── JourneyError             a journey file cannot be used: file, line and fix
 ├── BacktestError            what a backtest was given cannot be used: where, and the fix
+├── PublicationError         what was asked cannot be published or approved
 ├── RelationsError           the file of hand-made relations cannot be used: file, line and fix
 ├── EventError               a record cannot be accepted: becomes a dead letter or a 4xx
 ├── RetryLater               the work failed for a reason that passes; do it again
-├── JourneysReplaced         another process has put other journeys in force; restart with them
+├── JourneysReplaced         software that reads journeys otherwise has taken over; this process must end
 ├── StalePartition           another worker owns the partition now; drop the batch
 ├── ProducerLost             a producer that can never publish again; the process must start anew
 └── TooManyDeadLetters       so much is refused that the fault is ours; stop the service
@@ -40,6 +41,10 @@ class JourneyError(OrderwakeError):
 
 class BacktestError(OrderwakeError):
     """What a backtest was given cannot be used. The message says where and how to mend it."""
+
+
+class PublicationError(OrderwakeError):
+    """What was asked cannot be published, approved or found. The message names it and the fix."""
 
 
 class RelationsError(OrderwakeError):
@@ -84,7 +89,7 @@ class RetryLater(OrderwakeError):  # noqa: N818  it is an instruction more than 
 
 
 class JourneysReplaced(OrderwakeError):  # noqa: N818  it names the state found
-    """Another process has put other journeys in force. This one must end before it writes by its own."""
+    """Software that derives other steps from the same journeys has taken over. This one must end before it writes."""
 
 
 class StalePartition(OrderwakeError):  # noqa: N818  it names the state found

@@ -103,6 +103,12 @@ class Settings(BaseModel):
     ] = None
 
     journeys_dir: Path = Path("journeys")
+    journeys_publish: Annotated[
+        Literal["on_start", "never"],
+        Field(
+            description="on_start: a scheduler publishes ORDERWAKE_JOURNEYS_DIR where it differs; never: only people do"
+        ),
+    ] = "on_start"
     stale_after_seconds: Annotated[float, Field(gt=0)] = 5.0
     scheduler_claim: Annotated[
         int, Field(ge=1, le=5000, description="customers decided in one transaction")

@@ -1,31 +1,35 @@
-"""The one set of journeys that all processes go by. A process with other journeys must not touch a due step."""
+"""The one set of journeys and programmes that all processes go by. By any other nobody may touch a due step."""
 
-import hashlib
-from collections.abc import Iterable
+import structlog
 
-from services.scheduler import store
-from services.scheduler.domain import Journey
+from services.scheduler import publications, store
+from services.scheduler.domain.published import Published
 from shared.errors import JourneysReplaced
 
-
-def fingerprint(journeys: Iterable[Journey]) -> str:
-    """Return sixteen hexadecimal digits of a set of journeys' versions, whatever its order."""
-    versions = sorted(f"{journey.id}@{journey.version}" for journey in journeys)
-    return hashlib.sha256("\n".join(versions).encode()).hexdigest()[:16]
+log = structlog.get_logger()
 
 
-async def hold(connection: store.Connection, mine: str) -> None:
-    """Keep the journeys with the fingerprint `mine` in force until the caller's transaction ends.
+async def hold(connection: store.Connection, known: Published) -> Published:
+    """Keep what is in force in force until the caller's transaction ends, and return it: `known`, if that is it.
 
-    Raises JourneysReplaced if others are. Call it before locking customers, as whoever replaces journeys does.
+    Call it before locking customers, as whoever publishes does. What others have published since is read here, so a process
+    goes by it from its next transaction on. Raises JourneysReplaced if software that derives otherwise (see DERIVATION in
+    domain/published.py) has taken over.
     """
     await store.share_in_force(connection)
-    insist(await store.in_force(connection), mine)
+    return await agree(connection, await store.in_force(connection), known)
 
 
-def insist(standing: store.InForce | None, mine: str) -> store.InForce:
-    """Return what is in force. Raises JourneysReplaced unless its fingerprint is `mine`."""
-    if standing is None or standing.fingerprint != mine:
-        message = "another process has put other journeys in force; restart with them"
+async def agree(connection: store.Connection, standing: store.InForce | None, known: Published) -> Published:
+    """Return what `standing` names, under a lock that the caller has: `known`, or what was published since."""
+    if standing is not None and standing.fingerprint == known.fingerprint:
+        return known
+    found = await publications.load(connection)
+    if standing is None or standing.fingerprint != found.fingerprint:
+        message = (
+            "another version of the software has derived the due steps from the journeys in force; "
+            "run this version alone, by starting it again, or that one"
+        )
         raise JourneysReplaced(message)
-    return standing
+    log.info("journeys_taken_up", fingerprint=standing.fingerprint)
+    return found

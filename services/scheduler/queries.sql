@@ -15,7 +15,7 @@ FOR UPDATE OF customers;
 -- name: lock_next
 SELECT shop_id, customer_id, partition_number, state
 FROM customers
-WHERE (shop_id, customer_id) > ($1, $2)
+WHERE (shop_id, customer_id) > ($1, $2) AND ($4::text[] IS NULL OR shop_id = ANY($4))
 ORDER BY shop_id, customer_id
 LIMIT $3
 FOR UPDATE;
@@ -76,25 +76,55 @@ SELECT topic, partition_number, position, observed_at, behind_since FROM positio
 -- name: share_in_force
 LOCK TABLE journeys_in_force IN ROW SHARE MODE;
 
+-- name: enter_in_force
+LOCK TABLE journeys_in_force IN ROW EXCLUSIVE MODE;
+
 -- name: lock_in_force
 LOCK TABLE journeys_in_force IN EXCLUSIVE MODE;
 
 -- name: in_force
-SELECT fingerprint, reached_shop, reached_customer, complete FROM journeys_in_force;
+SELECT fingerprint, reached_shop, reached_customer, complete, shops, gained, lost, moved FROM journeys_in_force;
+
+-- name: lock_reached
+SELECT fingerprint, reached_shop, reached_customer, complete, shops, gained, lost, moved FROM journeys_in_force FOR UPDATE;
 
 -- name: put_in_force
-INSERT INTO journeys_in_force (fingerprint, since)
-VALUES ($1, $2)
+INSERT INTO journeys_in_force (fingerprint, since, shops, complete)
+VALUES ($1, $2, $3, $4)
 ON CONFLICT (only_row) DO UPDATE
-SET fingerprint = excluded.fingerprint, since = excluded.since, reached_shop = '', reached_customer = '', complete = false;
+SET fingerprint = excluded.fingerprint, since = excluded.since, shops = excluded.shops, complete = excluded.complete,
+    reached_shop = '', reached_customer = '', gained = 0, lost = 0, moved = 0;
 
 -- name: advance_in_force
-UPDATE journeys_in_force SET reached_shop = $1, reached_customer = $2, complete = $3;
+UPDATE journeys_in_force
+SET reached_shop = $1, reached_customer = $2, complete = $3, gained = gained + $4, lost = lost + $5, moved = moved + $6;
 
--- name: keep_journey
-INSERT INTO journeys (journey, version, body, published_at)
-VALUES ($1, $2, $3, $4)
-ON CONFLICT (journey, version) DO NOTHING;
+-- name: put_publication
+INSERT INTO publications (
+    kind, shop, name, version, body, waiting, why, published_by, published_at, recorded_at, needs_approval
+)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+RETURNING seq;
+
+-- name: release
+INSERT INTO releases (publication, approved_by, in_force_at, recorded_at) VALUES ($1, $2, $3, $4);
+
+-- name: publications
+SELECT
+    seq, kind, shop, name, version, body, waiting, why, published_by, published_at, needs_approval,
+    place, approved_by, in_force_at
+FROM publications
+LEFT JOIN releases ON publication = seq
+WHERE ($1::text IS NULL OR name = $1) AND ($2::boolean IS NULL OR (place IS NOT NULL) = $2)
+ORDER BY place NULLS LAST, seq;
+
+-- name: publication
+SELECT
+    seq, kind, shop, name, version, body, waiting, why, published_by, published_at, needs_approval,
+    place, approved_by, in_force_at
+FROM publications
+LEFT JOIN releases ON publication = seq
+WHERE seq = $1;
 
 -- name: tally
 INSERT INTO tallies (slot, verdict, reason, decisions)

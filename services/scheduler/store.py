@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -62,19 +62,27 @@ Timing = tuple[datetime, datetime, int]
 
 @dataclass(frozen=True, slots=True)
 class InForce:
-    """The journeys that all processes go by, and the last customer derived anew since they do."""
+    """The journeys that all processes go by, and the last customer derived anew since they do.
+
+    `shops`: whose customers are derived anew (None: all). What that has changed so far among waiting steps is counted.
+    """
 
     fingerprint: str
     reached: CustomerKey
     complete: bool
+    shops: tuple[str, ...] | None = None
+    gained: int = 0
+    lost: int = 0
+    moved: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """What turns the rows that exist into those that should."""
+    """What turns the rows that exist into those that should. Of those put, `gained` were not there."""
 
     gone: tuple[UUID, ...]
     put: tuple[Waiting, ...]
+    gained: int = field(default=0, compare=False)
 
 
 def difference(present: Mapping[UUID, Timing], wanted: Iterable[Waiting]) -> Difference:
@@ -83,6 +91,7 @@ def difference(present: Mapping[UUID, Timing], wanted: Iterable[Waiting]) -> Dif
     return Difference(
         tuple(sorted(present.keys() - by_id.keys())),
         tuple(by_id[each] for each in sorted(by_id) if present.get(each) != by_id[each].timing),
+        len(by_id.keys() - present.keys()),
     )
 
 
@@ -153,10 +162,7 @@ async def share_in_force(connection: Connection) -> None:
 
 async def in_force(connection: Connection) -> InForce | None:
     """Return what is in force, or None before the first start."""
-    row = await connection.fetchrow(queries.in_force)
-    if row is None:
-        return None
-    return InForce(row["fingerprint"], (row["reached_shop"], row["reached_customer"]), row["complete"])
+    return _in_force(await connection.fetchrow(queries.in_force))
 
 
 async def lock_in_force(connection: Connection) -> InForce | None:
@@ -165,24 +171,35 @@ async def lock_in_force(connection: Connection) -> InForce | None:
     return await in_force(connection)
 
 
-async def put_in_force(connection: Connection, fingerprint: str, now: datetime) -> None:
-    """Put other journeys in force, with no customer derived anew yet."""
-    await connection.execute(queries.put_in_force, fingerprint, now)
+async def lock_reached(connection: Connection) -> InForce | None:
+    """Return what is in force; how far customers are derived anew is this transaction's to change."""
+    await connection.execute(queries.enter_in_force)
+    return _in_force(await connection.fetchrow(queries.lock_reached))
 
 
-async def advance_in_force(connection: Connection, reached: CustomerKey, *, complete: bool) -> None:
-    """Note the last customer derived anew, and whether none is left."""
-    await connection.execute(queries.advance_in_force, *reached, complete)
+async def put_in_force(
+    connection: Connection, fingerprint: str, now: datetime, shops: Sequence[str] | None = None
+) -> None:
+    """Put others in force, with no customer of these shops (by default, of any) derived anew yet."""
+    complete = shops is not None and not shops
+    await connection.execute(queries.put_in_force, fingerprint, now, shops, complete)
 
 
-async def keep_journey(connection: Connection, journey: str, version: str, body: str, now: datetime) -> None:
-    """Keep the text of a version for the record; one that is there already stays as it is."""
-    await connection.execute(queries.keep_journey, journey, version, body, now)
+async def advance_in_force(
+    connection: Connection, reached: CustomerKey, change: Difference, *, complete: bool
+) -> None:
+    """Note the last customer derived anew, what changed for them, and whether none is left."""
+    moved = len(change.put) - change.gained
+    await connection.execute(
+        queries.advance_in_force, *reached, complete, change.gained, len(change.gone), moved
+    )
 
 
-async def lock_next(connection: Connection, after: CustomerKey, limit: int) -> list[Locked]:
-    """Lock the next customers, in the order of their keys, whose keys come after `after`."""
-    return [_locked(row) for row in await connection.fetch(queries.lock_next, *after, limit)]
+async def lock_next(
+    connection: Connection, after: CustomerKey, limit: int, shops: Sequence[str] | None = None
+) -> list[Locked]:
+    """Lock the next customers (of `shops`, or of any), in the order of their keys, whose keys come after `after`."""
+    return [_locked(row) for row in await connection.fetch(queries.lock_next, *after, limit, shops)]
 
 
 async def count_steps(connection: Connection, now: datetime) -> dict[str, int]:
@@ -199,6 +216,20 @@ async def tallies(connection: Connection) -> list[tuple[str, str, int]]:
     """List all decisions so far as (verdict, reason, count)."""
     rows = await connection.fetch(queries.tallies)
     return [(row["verdict"], row["reason"], row["decisions"]) for row in rows]
+
+
+def _in_force(row: Mapping[str, Any] | None) -> InForce | None:
+    if row is None:
+        return None
+    return InForce(
+        row["fingerprint"],
+        (row["reached_shop"], row["reached_customer"]),
+        row["complete"],
+        None if row["shops"] is None else tuple(row["shops"]),
+        row["gained"],
+        row["lost"],
+        row["moved"],
+    )
 
 
 def _locked(row: Mapping[str, Any]) -> Locked:
