@@ -9,7 +9,8 @@ from aiohttp import web
 
 from services.scheduler.deciding import Decider
 from services.scheduler.intake import TOPICS, Intake
-from services.scheduler.journeys import load_journeys
+from services.scheduler.domain import Published
+from services.scheduler.journeys import load_folder
 from services.scheduler.poller import Poller
 from services.scheduler.publish import Publisher
 from services.scheduler.status import Status
@@ -32,14 +33,14 @@ SERVICE = "scheduler"
 @asynccontextmanager
 async def build(settings: Settings, clock: Clock) -> AsyncIterator[Running]:
     """Put the service together; on exit its connections are closed."""
-    journeys = load_journeys(settings.journeys_dir)
+    folder = load_folder(settings.journeys_dir) if settings.journeys_publish == "on_start" else None
     views = Views()
-    decider = Decider(journeys, views, ContactHours.load())
+    decider = Decider(Published(), views, ContactHours.load())
     pool = await create_pool(settings, SERVICE)
     producer = make_producer(settings.kafka_bootstrap_servers)
     try:
         await producer.start()
-        publisher = Publisher(pool, journeys.values(), clock)
+        publisher = Publisher(pool, folder, clock, views)
         guard = Guard(SERVICE, producer, settings.dead_letter_limit, settings.dead_letter_window)
         consumer = PositionedConsumer(
             service=SERVICE,
@@ -48,7 +49,7 @@ async def build(settings: Settings, clock: Clock) -> AsyncIterator[Running]:
             settings=settings,
             clock=clock,
             guard=guard,
-            handle=Intake(journeys.values(), clock).handle,
+            handle=Intake(clock, outlook=views).handle,
         )
         follower = Follower(settings, FOLLOWED, views.take)
         relay = Relay(pool, producer)
@@ -57,6 +58,8 @@ async def build(settings: Settings, clock: Clock) -> AsyncIterator[Running]:
 
         async def consume(stopping: asyncio.Event) -> None:
             await _first(stopping, publisher.published.wait())
+            # Without complements, no gap is known that a step might wait for.
+            await _first(stopping, follower.wait_caught_up())
             await consumer.run(stopping)
 
         async def decide(stopping: asyncio.Event) -> None:

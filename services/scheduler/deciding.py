@@ -10,18 +10,30 @@ from services.scheduler.domain import (
     Context,
     CustomerState,
     Due,
-    Journey,
+    Published,
     decide,
+    hand_over,
     message,
     record,
 )
+from services.scheduler.domain.timing import order_of
 from services.scheduler.store import Locked, Waiting
 from services.scheduler.views import Views
-from shared.events import Decision, DecisionRecorded, Event, Message, MessageRequested, Verdict
+from shared.events import (
+    Channel,
+    Decision,
+    DecisionRecorded,
+    Event,
+    HandOver,
+    HandOverRequested,
+    Message,
+    MessageRequested,
+    Verdict,
+)
 from shared.ids import partition_key
 from shared.kafka.outbox import Outgoing
 from shared.switches import Scope
-from shared.topics import DECISIONS, MESSAGES
+from shared.topics import DECISIONS, HAND_OVERS, MESSAGES
 
 SOURCE = "orderwake/scheduler"
 
@@ -41,7 +53,7 @@ class Settled:
 class Decider:
     """What all decisions of a process stand on besides the customer."""
 
-    journeys: Mapping[str, Journey]
+    published: Published
     views: Views
     law: ContactHours
 
@@ -49,10 +61,10 @@ class Decider:
         self, customer: Locked, now: datetime, positions: Mapping[str, int], paused: Collection[Scope]
     ) -> Settled:
         """Decide every step due by `now` and not paused; each counts towards the next one's caps."""
-        state = derive.state_of(customer)
+        before = state = derive.state_of(customer)
         decisions: list[tuple[Decision, Waiting]] = []
         outgoing: list[Outgoing] = []
-        open_ones = derive.undecided(state, self.journeys.values())
+        open_ones = derive.undecided(state, self.published, now, self.views)
         for due, row in zip(open_ones, derive.waiting(customer, state, open_ones), strict=True):
             held = any(each.holds(customer.shop_id, due.journey, due.channel) for each in paused)
             if row.next_at <= now and not held:
@@ -60,21 +72,35 @@ class Decider:
                 state = record(state, decision)
                 decisions.append((decision, row))
                 outgoing += _outgoing(customer, decision, wanted)
-        still_open = [due for due in open_ones if not derive.settled(state, due)]
-        return Settled(customer, state, derive.waiting(customer, state, still_open), decisions, outgoing)
+        if state is not before:
+            # Again, since a verdict may be what another step waits for.
+            open_ones = derive.undecided(state, self.published, now, self.views)
+        return Settled(customer, state, derive.waiting(customer, state, open_ones), decisions, outgoing)
 
     def _decide(
         self, state: CustomerState, due: Due, attempt: int, positions: Mapping[str, int], now: datetime
-    ) -> tuple[Decision, Message | None]:
-        journey = self.journeys[due.journey]
-        proposals = self.views.proposals(state.shop, state.orders[due.order_id].products)
-        context = Context(self.views.catalogue(state.shop), self.law, attempt, positions, proposals.version)
+    ) -> tuple[Decision, Message | HandOver | None]:
+        journey = self.published.journey(due.journey, due.journey_version)
+        programme = self.published.programme(state.shop)
+        order = order_of(state, due.order_id, programme)
+        proposals = self.views.proposals(state.shop, order.products if order else ())
+        context = Context(
+            self.views.catalogue(state.shop),
+            self.law,
+            attempt,
+            positions,
+            proposals.version,
+            programme,
+            self.views.switches.stopped(state.shop, due.journey, due.channel),
+        )
         decision = decide(state, due, journey, proposals.candidates, context, now)
-        sends = decision.verdict is Verdict.SEND
-        return decision, message(state, decision, journey, context) if sends else None
+        if decision.verdict is not Verdict.SEND:
+            return decision, None
+        wanted = hand_over if due.channel is Channel.EVENT else message
+        return decision, wanted(state, due, decision, journey, context)
 
 
-def _outgoing(customer: Locked, decision: Decision, wanted: Message | None) -> list[Outgoing]:
+def _outgoing(customer: Locked, decision: Decision, wanted: Message | HandOver | None) -> list[Outgoing]:
     """Events of a decision, under ids that are the same however often they are published."""
     key = partition_key(*customer.key)
     envelope = {
@@ -86,6 +112,9 @@ def _outgoing(customer: Locked, decision: Decision, wanted: Message | None) -> l
     }
     decided = DecisionRecorded(id=str(decision.decision_id), data=decision, **envelope)
     events: list[tuple[str, Event]] = [(DECISIONS.name, decided)]
-    if wanted:
+    if isinstance(wanted, Message):
         events.append((MESSAGES.name, MessageRequested(id=str(wanted.message_id), data=wanted, **envelope)))
+    elif wanted:
+        handed = HandOverRequested(id=str(wanted.message_id), data=wanted, **envelope)
+        events.append((HAND_OVERS.name, handed))
     return [Outgoing(topic, key, event.encode()) for topic, event in events]

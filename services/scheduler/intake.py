@@ -1,69 +1,74 @@
 """Events into customers' states, and states into due steps: one batch is one transaction."""
 
-from collections.abc import Collection, Sequence
-from datetime import timedelta
+from collections.abc import Sequence
+from datetime import datetime, timedelta
 from functools import reduce
 
 from services.scheduler import derive, in_force, store
-from services.scheduler.domain import CustomerState, Journey, apply
+from services.scheduler.domain import CustomerState, Published, apply
 from services.scheduler.domain.erasure import erase
 from services.scheduler.domain.folding import fold
+from services.scheduler.domain.timing import NO_OUTLOOK, Outlook
 from shared import metrics
 from shared.clock import Clock
 from shared.ids import split_key
 from shared.kafka.records import Admitted
-from shared.topics import CUSTOMERS, ENGAGEMENT, ORDERS, RETURNS, SHIPMENTS
+from shared.topics import CARTS, CUSTOMER_PRODUCTS, CUSTOMERS, ENGAGEMENT, ORDERS, RETURNS, SHIPMENTS
 
 KEPT = timedelta(days=400)
 """How long an order is kept whole: longer than any journey reaches."""
 
-TOPICS = (ORDERS, SHIPMENTS, RETURNS, CUSTOMERS, ENGAGEMENT)
+TOPICS = (ORDERS, SHIPMENTS, RETURNS, CUSTOMERS, ENGAGEMENT, CARTS, CUSTOMER_PRODUCTS)
 
 
 class Intake:
     """Applies batches. A duplicate changes no fact, so it writes nothing."""
 
-    def __init__(self, journeys: Collection[Journey], clock: Clock) -> None:
-        self._journeys = journeys
-        self._mine = in_force.fingerprint(journeys)
+    def __init__(self, clock: Clock, known: Published | None = None, outlook: Outlook = NO_OUTLOOK) -> None:
+        self._known = known or Published()
         self._clock = clock
+        self._outlook = outlook
 
     async def handle(self, connection: store.Connection, batch: Sequence[Admitted]) -> None:
         """Apply a batch in the caller's transaction, which also holds the batch's positions.
 
-        Raises JourneysReplaced if other journeys than ours are in force.
+        Raises JourneysReplaced if other software has derived the due steps.
         """
-        await in_force.hold(connection, self._mine)
+        self._known = await in_force.hold(connection, self._known)
         events: dict[store.CustomerKey, list[Admitted]] = {}
         for admitted in batch:
             events.setdefault(split_key(admitted.record.key or b""), []).append(admitted)
         wanted = {key: news[0].record.partition for key, news in events.items()}
-        folded = self._clock.business() - KEPT
+        now = self._clock.business()
         changed: list[tuple[store.Locked, CustomerState]] = []
         for customer in await store.lock(connection, wanted):
             known = derive.state_of(customer)
-            state = fold(reduce(_applied, events[customer.key], known), folded)
+            state = fold(reduce(_applied, events[customer.key], known), now - KEPT)
             if state != known:
                 changed.append((customer, state))
         await store.save(connection, {customer.key: state.dump() for customer, state in changed})
-        await rewrite_steps(connection, changed, self._journeys)
+        await rewrite_steps(connection, changed, self._known, now, self._outlook)
 
 
 async def rewrite_steps(
     connection: store.Connection,
     customers: Sequence[tuple[store.Locked, CustomerState]],
-    journeys: Collection[Journey],
-) -> None:
-    """Make the stored due steps of customers those that their facts call for."""
+    published: Published,
+    now: datetime,
+    outlook: Outlook = NO_OUTLOOK,
+) -> store.Difference:
+    """Make the stored due steps of customers those that their facts call for; returns what was changed."""
     if not customers:
-        return
+        return store.difference({}, ())
     present = await store.timings(connection, [customer.key for customer, _ in customers])
     wanted = [
         row
         for customer, state in customers
-        for row in derive.waiting(customer, state, derive.undecided(state, journeys))
+        for row in derive.waiting(customer, state, derive.undecided(state, published, now, outlook))
     ]
-    await store.write_steps(connection, store.difference(present, wanted))
+    change = store.difference(present, wanted)
+    await store.write_steps(connection, change)
+    return change
 
 
 def _applied(state: CustomerState, admitted: Admitted) -> CustomerState:

@@ -4,6 +4,7 @@ import asyncio
 import secrets
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import asyncpg
@@ -44,7 +45,6 @@ class Poller:
     ) -> None:
         self._pool = pool
         self._decider = decider
-        self._mine = in_force.fingerprint(decider.journeys.values())
         self._limit = settings.scheduler_claim
         self._stale_after = timedelta(seconds=settings.stale_after_seconds)
         self._clock = clock
@@ -66,11 +66,11 @@ class Poller:
     async def run_once(self, now: datetime) -> int:
         """Decide one claim of customers as at business time `now`; returns how many it claimed.
 
-        Raises JourneysReplaced if other journeys than ours are in force.
+        Raises JourneysReplaced if other software has derived the due steps.
         """
-        paused = self._decider.views.paused()
+        paused = self._decider.views.switches.paused()
         async with self._pool.acquire() as connection, connection.transaction():
-            await in_force.hold(connection, self._mine)
+            await self._agree(connection)
             trusted = sorted(await self.fresh(connection))
             claimed = await store.claim(connection, now, trusted, paused, self._limit) if trusted else []
             # Again, under the locks: nothing of these customers can be consumed now, so their states stand on
@@ -80,6 +80,12 @@ class Poller:
             await self._write(connection, settled)
         self._count(settled, now)
         return len(settled)
+
+    async def _agree(self, connection: store.Connection) -> None:
+        """Go by what is in force, until the transaction ends."""
+        published = await in_force.hold(connection, self._decider.published)
+        if published is not self._decider.published:
+            self._decider = replace(self._decider, published=published)
 
     async def _settle(
         self, claimed: Sequence[Locked], fresh: Fresh, now: datetime, paused: Sequence[Scope]

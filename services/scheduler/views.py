@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import timedelta
 
 from services.scheduler.domain import Catalogue
 from shared.events import (
@@ -54,6 +55,13 @@ class Views:
     def catalogue(self, shop: str) -> Catalogue:
         """Return the shop's products."""
         return self._catalogues[shop]
+
+    def gap(self, shop: str, product: str) -> timedelta | None:
+        """Return how long after a product people usually (at the median) buy the first follower that has a timing."""
+        known = self._complements.get((shop, product))
+        found = (each.gap for each in known.candidates) if known else ()
+        gap = next((each for each in found if each is not None), None)
+        return timedelta(days=gap.days[1]) if gap else None
 
     def proposals(self, shop: str, products: Iterable[str]) -> Proposals:
         """Return what goes with any of `products`: each candidate once, with its best score.

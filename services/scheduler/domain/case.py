@@ -38,7 +38,7 @@ class Case:
     @cached_property
     def programme(self) -> Programme:
         """The shop's rules for all of its journeys."""
-        return self.context.programme or Programme(shop=self.state.shop)
+        return self.context.programme_of(self.state.shop)
 
     @cached_property
     def order(self) -> OrderFacts | None:

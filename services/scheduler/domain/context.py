@@ -91,3 +91,7 @@ class Context:
     fresh: bool = True
     budgets: Mapping[str, Decimal] | None = None
     codes: Codes | None = None
+
+    def programme_of(self, shop: str) -> Programme:
+        """The shop's rules, or the defaults."""
+        return self.programme or Programme(shop=shop)
