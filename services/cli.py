@@ -24,6 +24,10 @@ _COMMANDS = {
     "ledger": ("services.dispatcher.commands", "ledger"),
     "recommend": ("services.recommender.commands", "recommend"),
 }
+    "pause": ("services.scheduler.commands_controls", "pause"),
+    "stop": ("services.scheduler.commands_controls", "stop"),
+    "resume": ("services.scheduler.commands_controls", "resume"),
+    "controls": ("services.scheduler.commands_controls", "controls"),
 
 
 class Lazy(click.Group):

@@ -1,0 +1,2 @@
+-- name: known_journeys
+SELECT DISTINCT shop, name AS journey FROM scheduler.publications WHERE kind = 'journey';
