@@ -60,14 +60,15 @@ async def rewrite_steps(
     """Make the stored due steps of customers those that their facts call for; returns what was changed."""
     if not customers:
         return store.difference({}, ())
-    present = await store.timings(connection, [customer.key for customer, _ in customers])
+    keys = [customer.key for customer, _ in customers]
+    present = await store.timings(connection, keys)
     wanted = [
         row
         for customer, state in customers
         for row in derive.waiting(customer, state, derive.undecided(state, published, now, outlook))
     ]
     change = store.difference(present, wanted)
-    await store.write_steps(connection, change)
+    await store.write_steps(connection, change, keys)
     return change
 
 

@@ -107,11 +107,12 @@ class Poller:
     async def _write(self, connection: store.Connection, settled: Sequence[Settled]) -> None:
         if not settled:
             return
-        present = await store.timings(connection, [each.customer.key for each in settled])
+        keys = [each.customer.key for each in settled]
+        present = await store.timings(connection, keys)
         change = store.difference(present, [row for each in settled for row in each.waiting])
         decided = {each.customer.key: each.state.dump() for each in settled if each.decisions}
         await store.save(connection, decided)
-        await store.write_steps(connection, change)
+        await store.write_steps(connection, change, keys)
         await outbox.put(connection, [row for each in settled for row in each.outgoing])
         await store.tally(connection, self._slot, _verdicts(settled))
 

@@ -21,32 +21,50 @@ LIMIT $3
 FOR UPDATE;
 
 -- name: claim
-WITH overdue AS (
-    SELECT shop_id, customer_id
-    FROM due_steps
-    WHERE next_at <= $1
-        AND partition_number = ANY($2::integer[])
-        AND NOT EXISTS (
-            SELECT FROM unnest($3::text[], $4::text[], $5::text[]) AS paused (shop_id, journey, channel)
-            WHERE coalesce(paused.shop_id, due_steps.shop_id) = due_steps.shop_id
-                AND coalesce(paused.journey, due_steps.journey) = due_steps.journey
-                AND coalesce(paused.channel, due_steps.channel) = due_steps.channel
-        )
-    ORDER BY next_at
-    LIMIT $6 * 4
+-- The shops that have something due, found by leaps through the index, share the rows equally; one row of each comes first.
+WITH RECURSIVE shops AS (
+    (SELECT shop_id, next_at FROM due_steps ORDER BY shop_id, next_at LIMIT 1)
+    UNION ALL
+    SELECT following.shop_id, following.next_at
+    FROM shops
+    CROSS JOIN LATERAL (
+        SELECT shop_id, next_at FROM due_steps WHERE shop_id > shops.shop_id ORDER BY shop_id, next_at LIMIT 1
+    ) AS following
+), paused AS MATERIALIZED (
+    SELECT * FROM unnest($3::text[], $4::text[], $5::text[]) AS paused (shop_id, journey, channel)
+), lines AS MATERIALIZED (
+    SELECT shop_id, greatest($6 * 4 / count(*) OVER (), 1) AS share FROM shops WHERE next_at <= $1
 ), ready AS MATERIALIZED (
-    SELECT DISTINCT shop_id, customer_id FROM overdue
+    SELECT lines.shop_id, overdue.customer_id, min(overdue.place) AS place
+    FROM lines
+    CROSS JOIN LATERAL (
+        SELECT customer_id, row_number() OVER (ORDER BY next_at) AS place
+        FROM due_steps
+        WHERE due_steps.shop_id = lines.shop_id
+            AND next_at <= $1
+            AND partition_number = ANY($2::integer[])
+            AND NOT EXISTS (
+                SELECT FROM paused
+                WHERE coalesce(paused.shop_id, due_steps.shop_id) = due_steps.shop_id
+                    AND coalesce(paused.journey, due_steps.journey) = due_steps.journey
+                    AND coalesce(paused.channel, due_steps.channel) = due_steps.channel
+            )
+        ORDER BY next_at
+        LIMIT lines.share
+    ) AS overdue
+    GROUP BY lines.shop_id, overdue.customer_id
+    ORDER BY place
 )
 SELECT customers.shop_id, customers.customer_id, customers.partition_number, customers.state
-FROM customers
-JOIN ready USING (shop_id, customer_id)
+FROM ready
+JOIN customers USING (shop_id, customer_id)
 LIMIT $6
 FOR UPDATE OF customers SKIP LOCKED;
 
 -- name: save_customers
 UPDATE customers
 SET state = changed.state
-FROM unnest($1::text[], $2::text[], $3::text[]) AS changed (shop_id, customer_id, state)
+FROM unnest($1::text[], $2::text[], $3::bytea[]) AS changed (shop_id, customer_id, state)
 WHERE customers.shop_id = changed.shop_id AND customers.customer_id = changed.customer_id;
 
 -- name: steps_of
@@ -55,7 +73,11 @@ FROM due_steps
 JOIN unnest($1::text[], $2::text[]) AS wanted (shop_id, customer_id) USING (shop_id, customer_id);
 
 -- name: remove_steps
-DELETE FROM due_steps WHERE message_id = ANY($1::uuid[]);
+DELETE FROM due_steps
+USING unnest($1::text[], $2::text[]) AS wanted (shop_id, customer_id)
+WHERE due_steps.shop_id = wanted.shop_id
+    AND due_steps.customer_id = wanted.customer_id
+    AND due_steps.message_id = ANY($3::uuid[]);
 
 -- name: put_steps
 INSERT INTO due_steps (
@@ -67,7 +89,7 @@ FROM unnest(
     $1::uuid[], $2::text[], $3::text[], $4::integer[], $5::uuid[], $6::text[], $7::text[], $8::integer[], $9::text[],
     $10::timestamptz[], $11::timestamptz[], $12::integer[]
 )
-ON CONFLICT (message_id) DO UPDATE
+ON CONFLICT (shop_id, customer_id, message_id) DO UPDATE
 SET due_at = excluded.due_at, next_at = excluded.next_at, attempt = excluded.attempt;
 
 -- name: positions

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import cramjam
+
 from shared.db import load_queries
 from shared.kafka.freshness import Position
 from shared.switches import Scope
@@ -15,6 +17,8 @@ from shared.switches import Scope
 queries = load_queries(Path(__file__).with_name("queries.sql"))
 
 CustomerKey = tuple[str, str]
+_LZ4 = b"\x01"
+
 Connection = Any
 """asyncpg's connection or a pool's proxy of one."""
 
@@ -95,6 +99,18 @@ def difference(present: Mapping[UUID, Timing], wanted: Iterable[Waiting]) -> Dif
     )
 
 
+def pack(state: str) -> bytes:
+    """Return a state as `customers.state` holds it: a byte that says how, then the text, compressed."""
+    return _LZ4 + bytes(cramjam.lz4.compress_block(state.encode()))
+
+
+def unpack(stored: bytes) -> str:
+    """Return the state that was stored; the oldest are the text itself."""
+    if stored[:1] != _LZ4:
+        return stored.decode()
+    return bytes(cramjam.lz4.decompress_block(stored[1:])).decode()
+
+
 async def lock(connection: Connection, wanted: Mapping[CustomerKey, int]) -> list[Locked]:
     """Lock customers (given with their partitions) in the order of their keys; add those not known."""
     keys = sorted(wanted)
@@ -106,7 +122,10 @@ async def lock(connection: Connection, wanted: Mapping[CustomerKey, int]) -> lis
 async def claim(
     connection: Connection, now: datetime, partitions: Sequence[int], paused: Sequence[Scope], limit: int
 ) -> list[Locked]:
-    """Lock up to `limit` customers who have a step due by `now`, passing over those that are held already."""
+    """Lock up to `limit` customers who have a step due by `now`, passing over those that are held already.
+
+    Shops take turns: one with a million overdue steps delays another's only by its own share.
+    """
     rows = await connection.fetch(queries.claim, now, partitions, *_paused_columns(paused), limit)
     return [_locked(row) for row in rows]
 
@@ -120,13 +139,15 @@ async def timings(connection: Connection, customers: Iterable[CustomerKey]) -> d
 async def save(connection: Connection, states: Mapping[CustomerKey, str]) -> None:
     """Write the states of customers that this transaction holds."""
     if states:
-        await connection.execute(queries.save_customers, *_columns(states), list(states.values()))
+        await connection.execute(queries.save_customers, *_columns(states), [pack(state) for state in states.values()])
 
 
-async def write_steps(connection: Connection, change: Difference) -> None:
-    """Write a difference of due steps."""
+async def write_steps(
+    connection: Connection, change: Difference, customers: Iterable[CustomerKey]
+) -> None:
+    """Write a difference of these customers' due steps."""
     if change.gone:
-        await connection.execute(queries.remove_steps, change.gone)
+        await connection.execute(queries.remove_steps, *_columns(customers), change.gone)
     if change.put:
         columns = zip(*(_row(step) for step in change.put), strict=True)
         await connection.execute(queries.put_steps, *columns)
@@ -233,7 +254,7 @@ def _in_force(row: Mapping[str, Any] | None) -> InForce | None:
 
 
 def _locked(row: Mapping[str, Any]) -> Locked:
-    return Locked(row["shop_id"], row["customer_id"], row["partition_number"], row["state"])
+    return Locked(row["shop_id"], row["customer_id"], row["partition_number"], unpack(row["state"]))
 
 
 def _row(step: Waiting) -> tuple[object, ...]:

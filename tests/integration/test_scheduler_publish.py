@@ -1,7 +1,7 @@
 """One set of journeys is in force: whoever starts derives all people by its own, whoever has others stops."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -99,8 +99,10 @@ async def test_a_batch_under_way_is_finished_before_others_take_over_so_its_peop
     written, go_on = asyncio.Event(), asyncio.Event()
     write = store.write_steps
 
-    async def slow(connection: store.Connection, change: store.Difference) -> None:
-        await write(connection, change)
+    async def slow(
+        connection: store.Connection, change: store.Difference, customers: Iterable[CustomerKey]
+    ) -> None:
+        await write(connection, change, customers)
         written.set()
         await go_on.wait()
 

@@ -208,8 +208,8 @@ class Bench:
 
     async def state(self, shop: str, customer: str = "c-1") -> CustomerState:
         """Return a customer's stored facts."""
-        text = await self.pool.fetchval(queries.state, shop, customer)
-        return CustomerState.model_validate_json(text)
+        stored = await self.pool.fetchval(queries.state, shop, customer)
+        return CustomerState.load(store.unpack(stored))
 
     async def steps(self) -> list[dict[str, Any]]:
         """Return the stored due steps, by the time of their next decision."""
