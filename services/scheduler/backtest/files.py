@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, cast
 
+from services.scheduler.backtest.history import Source
 from services.scheduler.backtest.records import Item, Known, item_of
 from shared.errors import BacktestError
 
@@ -50,6 +51,28 @@ class Files:
     def name(self, item: Item) -> str:
         """File and line."""
         return f"{self.paths[item.part]}:{item.place}"
+
+
+@dataclass(frozen=True)
+class Given:
+    """A source whose records of one topic are taken from files instead."""
+
+    source: Source
+    files: Files
+    topic: str
+
+    def size(self) -> int:
+        """Bytes of both."""
+        return self.source.size() + self.files.size()
+
+    def items(self, known: Known) -> Iterator[Item]:
+        """Every record. Raises BacktestError as the two do."""
+        yield from (item for item in self.source.items(known) if item.topic != self.topic)
+        yield from (item for item in self.files.items(known) if item.topic == self.topic)
+
+    def name(self, item: Item) -> str:
+        """Where it stands."""
+        return (self.files if item.topic == self.topic else self.source).name(item)
 
 
 def _item(path: Path, line: bytes, part: int, place: int, known: Known) -> Item | None:

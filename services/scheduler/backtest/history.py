@@ -12,7 +12,8 @@ from shared.errors import BacktestError, EventError
 from shared.events import Event, decode
 from shared.topics import BY_NAME, CUSTOMERS, DECISIONS, Key
 
-START = datetime.min.replace(tzinfo=UTC)
+START = datetime(1970, 1, 1, tzinfo=UTC)
+END = datetime.max.replace(tzinfo=UTC)
 _COMPACTED = {name for name in FOLLOWED if BY_NAME[name].key is Key.PRODUCT} | {CUSTOMERS.name}
 
 
@@ -43,11 +44,16 @@ class Source(Protocol):
 
 @dataclass(frozen=True)
 class History:
-    """What one shard needs, in order of time. `ahead` counts, by topic, keys first told of after the shard begins."""
+    """What one shard needs, in order of time, without decisions, which are apart.
+
+    `ahead` counts, by topic, keys of compacted topics first told of after the past begins; of topics that everyone needs in
+    the first shard only. The past `ends` for all shards at once.
+    """
 
     items: list[Item]
     decisions: list[Item]
     ahead: Counter[str]
+    ends: datetime
 
 
 def load(source: Source, shard: Shard, known: Known, wanted: frozenset[str] = frozenset(READ)) -> History:
@@ -55,24 +61,27 @@ def load(source: Source, shard: Shard, known: Known, wanted: frozenset[str] = fr
 
     A compacted topic may have lost what it said first, so the first that is left of a key counts from the beginning on.
     """
-    mine = [
-        item
-        for item in source.items(known)
-        if item.topic in wanted and (item.topic in FOLLOWED or shard.holds(item.key))
-    ]
+    begins, ends, mine = END, START, []
+    for item in source.items(known):
+        if item.topic not in wanted:
+            continue
+        ends = max(ends, item.at)
+        if item.topic not in _COMPACTED:
+            begins = min(begins, item.at)
+        if item.topic in FOLLOWED or shard.holds(item.key):
+            mine.append(item)
     mine.sort()
-    begins = min((item.at for item in mine if item.topic not in _COMPACTED), default=START)
     firsts: set[tuple[str, bytes]] = set()
     ahead: Counter[str] = Counter()
     for number, item in enumerate(mine):
         if item.topic in _COMPACTED and (item.topic, item.key) not in firsts:
             firsts.add((item.topic, item.key))
             if item.value is not None:
-                ahead[item.topic] += item.at > begins
+                ahead[item.topic] += item.at > begins and (item.topic not in FOLLOWED or not shard.number)
                 mine[number] = item._replace(at=START)
     mine.sort()
     decisions = [item for item in mine if item.topic == DECISIONS.name]
-    return History([item for item in mine if item.topic != DECISIONS.name], decisions, ahead)
+    return History([item for item in mine if item.topic != DECISIONS.name], decisions, ahead, ends)
 
 
 def event_of(item: Item, source: Source) -> Event | None:

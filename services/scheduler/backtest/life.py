@@ -1,0 +1,154 @@
+"""One set of journeys lived by one share of the customers, step after step, each decided at its due time."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from heapq import heappop, heappush
+from uuid import UUID
+
+from services.scheduler.backtest.world import World
+from services.scheduler.domain import (
+    CustomerState,
+    Due,
+    Published,
+    apply,
+    decide,
+    open_due,
+    page_due,
+    record,
+)
+from services.scheduler.domain.erasure import erase
+from services.scheduler.domain.folding import fold
+from services.scheduler.domain.journey import AfterAnswer, AfterStep
+from services.scheduler.intake import KEPT
+from shared.events import Decision, Event, OrderRecorded
+from shared.ids import split_key
+
+Observer = Callable[[str, Due, Decision], None]
+"""Told of each decision, with the shop: of one customer's in the order in which they are made."""
+
+_OF_VERDICTS = ("engagement.", "answers", "ordered_again")
+
+
+@dataclass(slots=True)
+class _Row:
+    """An open occurrence: when it is to be decided next, and how often it was."""
+
+    due: Due
+    next_at: datetime
+    attempt: int
+
+
+@dataclass(slots=True)
+class _Person:
+    state: CustomerState
+    rows: list[_Row] = field(default_factory=list)
+
+
+class Life:
+    """Customers' states in memory and a heap of when each is to be decided next.
+
+    Call `take` and `reach` with moments that only move on. An event counts before what is due at its very moment.
+    """
+
+    def __init__(self, published: Published, world: World, observers: Sequence[Observer]) -> None:
+        self._published = published
+        self._world = world
+        self._observers = observers
+        self._people: dict[bytes, _Person] = {}
+        self._agenda: list[tuple[datetime, bytes]] = []
+        self._reacts = _reacts(published)
+
+    @property
+    def customers(self) -> int:
+        """How many there are."""
+        return len(self._people)
+
+    def take(self, key: bytes, event: Event | None, at: datetime) -> None:
+        """Apply what is known of a customer from a moment on; None erases the person."""
+        person = self._people.get(key)
+        if person is None:
+            shop, customer = split_key(key)
+            person = self._people[key] = _Person(CustomerState(shop=shop, customer_id=customer))
+        before = person.state
+        after = erase(before) if event is None else apply(before, event)
+        if after == before:
+            return
+        person.state = fold(after, at - KEPT)
+        self._derive(key, person, at)
+        if isinstance(event, OrderRecorded) and event.data.order_id not in before.orders:
+            self._show_page(person, event.data.order_id, at)
+
+    def reach(self, moment: datetime, *, inclusive: bool = False) -> None:
+        """Decide all that is due before a moment, or up to it, in order of time."""
+        agenda = self._agenda
+        while agenda and (agenda[0][0] < moment or (inclusive and agenda[0][0] == moment)):
+            at, key = heappop(agenda)
+            person = self._people[key]
+            wanted = [row for row in person.rows if row.next_at <= at]
+            if wanted:
+                self._settle(key, person, wanted, at)
+
+    def _derive(self, key: bytes, person: _Person, at: datetime) -> None:
+        state = person.state
+        found = open_due(state, self._published, at, self._world.views)
+        person.rows = [_row(state, each) for each in found]
+        self._note(key, person)
+
+    def _note(self, key: bytes, person: _Person) -> None:
+        if person.rows:
+            heappush(self._agenda, (min(row.next_at for row in person.rows), key))
+
+    def _settle(self, key: bytes, person: _Person, wanted: list[_Row], at: datetime) -> None:
+        for row in sorted(wanted, key=_turn):
+            row.attempt += 1
+            decision = self._decide(person, row.due, row.attempt, at)
+            if decision.next_at is None:
+                person.rows.remove(row)
+            else:
+                row.next_at = max(decision.next_at, row.due.due_at)
+        if self._reacts:
+            self._derive(key, person, at)
+        else:
+            self._note(key, person)
+
+    def _decide(self, person: _Person, each: Due, attempt: int, at: datetime) -> Decision:
+        state = person.state
+        journey = self._published.journey(each.journey, each.journey_version)
+        proposals = self._world.proposals(state, each, self._published)
+        context = self._world.context(state, self._published, attempt, proposals.version)
+        decision = decide(state, each, journey, proposals.candidates, context, at)
+        person.state = record(state, decision)
+        for observer in self._observers:
+            observer(state.shop, each, decision)
+        return decision
+
+    def _show_page(self, person: _Person, order_id: str, at: datetime) -> None:
+        """As if the thank-you page of each order were shown, and asked for its offer at once."""
+        for each in page_due(person.state, self._published, order_id):
+            self._decide(person, each, 1, at)
+
+
+def _row(state: CustomerState, each: Due) -> _Row:
+    known = state.verdicts.get(each.message_id)
+    if known is None:
+        return _Row(each, each.due_at, 0)
+    return _Row(each, max(known.next_at or each.due_at, each.due_at), known.attempt)
+
+
+def _turn(row: _Row) -> tuple[int, datetime, UUID]:
+    return row.due.priority, row.due.due_at, row.due.message_id
+
+
+def _reacts(published: Published) -> bool:
+    """Whether a verdict can make further steps due, or take some away."""
+    leaves = [leaf for edition in published.editions for leaf in edition.journey.leaves]
+    conditions = [
+        condition
+        for leaf in leaves
+        for condition in (leaf.step.when, *(gate.condition for gate in leaf.gates))
+        if isinstance(condition, str)
+    ]
+    return any(isinstance(leaf.step.after, AfterStep | AfterAnswer) for leaf in leaves) or any(
+        word in condition for condition in conditions for word in _OF_VERDICTS
+    )
