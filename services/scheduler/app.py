@@ -8,8 +8,8 @@ from typing import Any
 from aiohttp import web
 
 from services.scheduler.deciding import Decider
-from services.scheduler.intake import TOPICS, Intake
 from services.scheduler.domain import Published
+from services.scheduler.intake import TOPICS, Intake
 from services.scheduler.journeys import load_folder
 from services.scheduler.poller import Poller
 from services.scheduler.publish import Publisher
@@ -56,16 +56,18 @@ async def build(settings: Settings, clock: Clock) -> AsyncIterator[Running]:
         poller = Poller(pool, decider, settings, clock, relay.wake)
         status = Status(pool, poller, clock)
 
-        async def consume(stopping: asyncio.Event) -> None:
-            await _first(stopping, publisher.published.wait())
+        async def publish(stopping: asyncio.Event) -> None:
             # Without complements, no gap is known that a step might wait for.
             await _first(stopping, follower.wait_caught_up())
+            await publisher.run(stopping)
+
+        async def consume(stopping: asyncio.Event) -> None:
+            await _first(stopping, publisher.published.wait())
             await consumer.run(stopping)
 
         async def decide(stopping: asyncio.Event) -> None:
+            # Complements are known then, too: without them, steps would find no product.
             await _first(stopping, publisher.published.wait())
-            # Without complements, steps would find no product.
-            await _first(stopping, follower.wait_caught_up())
             await poller.run(stopping)
 
         def ready() -> dict[str, bool]:
@@ -73,7 +75,7 @@ async def build(settings: Settings, clock: Clock) -> AsyncIterator[Running]:
             return {"journeys": published, "views": follower.caught_up, "consumer": consumer.caught_up}
 
         yield Running(
-            loops=(publisher.run, consume, follower.run, decide, relay.run, status.run),
+            loops=(publish, consume, follower.run, decide, relay.run, status.run),
             ready=ready,
             routes=[web.get("/v1/status", status.show)],
         )

@@ -15,7 +15,7 @@ from aiokafka.partitioner import murmur2
 
 from services.scheduler import store
 from services.scheduler.deciding import Decider
-from services.scheduler.domain import CustomerState, Journey
+from services.scheduler.domain import CustomerState, Journey, Programme, Published
 from services.scheduler.intake import TOPICS, Intake
 from services.scheduler.poller import Poller
 from services.scheduler.publish import Publisher
@@ -156,15 +156,17 @@ class Bench:
     journeys: Mapping[str, Journey]
     views: Views
     clock: MovedClock = field(default_factory=MovedClock)
+    programmes: Sequence[Programme] = ()
 
     def poller(self) -> Poller:
         """Return a new poller, as a further process would have one."""
-        decider = Decider(self.journeys, self.views, ContactHours.load())
+        decider = Decider(Published(), self.views, ContactHours.load())
         return Poller(self.pool, decider, self.settings, self.clock)
 
     def publisher(self) -> Publisher:
         """Return a new publisher, as a process that starts would have one."""
-        return Publisher(self.pool, self.journeys.values(), self.clock)
+        folder = Published.of(self.journeys.values(), self.programmes)
+        return Publisher(self.pool, folder, self.clock, self.views)
 
     async def publish(self) -> None:
         """Start as a process would: put the journeys in force and derive all customers anew."""
@@ -176,7 +178,7 @@ class Bench:
         """Let the intake have a batch."""
         batch = [each if isinstance(each, Admitted) else admitted(each) for each in news]
         async with self.pool.acquire() as connection, connection.transaction():
-            await Intake(self.journeys.values(), self.clock).handle(connection, batch)
+            await Intake(self.clock, outlook=self.views).handle(connection, batch)
 
     async def fresh(
         self, partitions: Iterable[int] = range(PARTITIONS), *, ago: timedelta = timedelta()
