@@ -26,7 +26,7 @@ from demo.receivers import Received
 from demo.stack import SERVICES, Stack
 from demo.view import View
 from services.cli import migrate_all
-from services.scheduler.journeys import load_journeys
+from services.scheduler.journeys import load_folder
 from shared.clock import FileClock
 from shared.embedded import choose
 from shared.errors import OrderwakeError
@@ -150,8 +150,8 @@ class Demo:
         week.received.look()
         log = await audit.read_log(watch)
         held = int((await self.stack.status("scheduler")).get("undecided", -1))
-        journeys = list(load_journeys(load_settings(self.environment).journeys_dir).values())
-        sums = audit.sums(log, journeys, plan.live_end(), week.received, held)
+        published = load_folder(load_settings(self.environment).journeys_dir)
+        sums = audit.sums(log, published, plan.live_end(), week.received, held)
         events = len(made.reference) + len(made.history) + len(made.recent) + sum(week.sent.values())
         names = [f"{topic}.dead-letters" for topic in watch.topic_names()]
         summary = {

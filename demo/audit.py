@@ -1,7 +1,8 @@
 """Counts what should have happened, from the log alone, and holds it against what did.
 
-`due` is counted by running the pure core over the canonical topics from their beginning: nothing of the scheduler's
-own tables or decisions goes into it. `received` is what the receiving ends wrote down.
+`due` is counted by running the pure core over the canonical topics from their beginning. Nothing of the scheduler's own
+tables goes into it, and of its decisions only their times, for steps that wait for another one. `received` is what the
+receiving ends wrote down.
 """
 
 from collections import Counter
@@ -11,9 +12,10 @@ from uuid import UUID
 
 from demo.observe import Observer
 from demo.receivers import Received
-from services.scheduler.domain import CustomerState, Journey, apply, due
+from services.scheduler.domain import CustomerState, Published, apply, due, record
 from shared import topics
 from shared.events import (
+    MESSAGE_CHANNELS,
     DecisionRecorded,
     EngagementKind,
     EngagementRecorded,
@@ -37,7 +39,7 @@ class Log:
     outcomes: dict[str, set[str]] = field(default_factory=dict)
     events: int = 0
 
-    def take(self, record: Record, event: Event | None) -> None:
+    def take(self, source: Record, event: Event | None) -> None:
         """One record of any topic."""
         if event is None:
             return
@@ -50,18 +52,29 @@ class Log:
             self.channels[event.data.message_id] = event.data.channel
         else:
             self._fold(event)
-        del record
+        del source
 
     def _fold(self, event: Event) -> None:
         if isinstance(event, EngagementRecorded) and event.data.message_id:
             self.outcomes.setdefault(event.data.message_id, set()).add(event.data.kind)
         key = (event.shopid, event.customerid or "")
-        state = self.states.get(key) or CustomerState(shop=key[0], customer_id=key[1])
-        self.states[key] = apply(state, event)
+        self.states[key] = apply(self._state(key), event)
+
+    def _state(self, key: tuple[str, str]) -> CustomerState:
+        return self.states.get(key) or CustomerState(shop=key[0], customer_id=key[1])
+
+    def decided(self) -> list[CustomerState]:
+        """Return everyone's facts with the verdicts on them."""
+        states = dict(self.states)
+        for decision in sorted(self.decisions.values(), key=lambda one: one.attempt):
+            key = self.customers[decision.message_id]
+            states[key] = record(states.get(key) or self._state(key), decision)
+        return list(states.values())
 
 
 READ = [
-    topics.ORDERS, topics.SHIPMENTS, topics.RETURNS, topics.CUSTOMERS, topics.ENGAGEMENT, topics.DECISIONS, topics.MESSAGES,
+    topics.ORDERS, topics.SHIPMENTS, topics.RETURNS, topics.CUSTOMERS, topics.ENGAGEMENT, topics.CARTS,
+    topics.CUSTOMER_PRODUCTS, topics.DECISIONS, topics.MESSAGES,
 ]  # fmt: skip
 
 
@@ -80,19 +93,29 @@ async def read_log(observer: Observer) -> Log:
     return log
 
 
-def sums(log: Log, journeys: list[Journey], now: datetime, received: Received, held: int) -> Sums:
+def sums(log: Log, published: Published, now: datetime, received: Received, held: int) -> Sums:
     """The summary, with a problem for each sum that does not hold. `held` is what the scheduler says it holds back."""
-    occurrences = [one for state in log.states.values() for one in due(state, journeys).values()]
+    occurrences = [one for state in log.decided() for one in due(state, published).values()]
     past = sum(one.due_at <= now for one in occurrences)
     latest = _latest(log)
     verdicts = Counter(decision.verdict for decision in latest.values())
     sent, skipped, ghost, deferred = (
         verdicts[v] for v in (Verdict.SEND, Verdict.SKIP, Verdict.GHOST, Verdict.DEFER)
     )
+    handed_over = sum(
+        d.verdict is Verdict.SEND and d.channel not in MESSAGE_CHANNELS for d in latest.values()
+    )
     ended = {kind: {m for m, kinds in log.outcomes.items() if kind in kinds} for kind in EngagementKind}
     counted = {
         "due": past,
-        "sent": dict(Counter(d.channel.value for d in latest.values() if d.verdict is Verdict.SEND)),
+        "handed_over": handed_over,
+        "sent": dict(
+            Counter(
+                d.channel.value
+                for d in latest.values()
+                if d.verdict is Verdict.SEND and d.channel in MESSAGE_CHANNELS
+            )
+        ),
         "received": received.by_channel(),
         "skipped": dict(
             Counter(
@@ -115,7 +138,7 @@ def sums(log: Log, journeys: list[Journey], now: datetime, received: Received, h
         ),
         *_unequal(
             "sent = received + withheld + rejected + unknown",
-            sent,
+            sent - handed_over,
             len(received.ids()) + withheld + rejected + len(ended[EngagementKind.UNKNOWN] - received.ids()),
         ),
         *([f"{counted['duplicates']} duplicates"] if counted["duplicates"] else []),

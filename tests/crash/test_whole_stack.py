@@ -26,7 +26,7 @@ from demo.receivers import Received
 from demo.stack import SERVICES, ProcessDiedError, Stack
 from services.cli import migrate_all
 from services.recommender.recount import recount
-from services.scheduler.journeys import load_journeys
+from services.scheduler.journeys import load_folder
 from shared import topics
 from shared.clock import FileClock
 from shared.embedded import EmbeddedKafka, EmbeddedPostgres
@@ -167,8 +167,8 @@ async def hold_to_account(world: World, watch: Observer) -> None:
     world.received.look()
     log = await audit.read_log(watch)
     held = int((await world.stack.status("scheduler"))["undecided"])
-    journeys = list(load_journeys(world.settings.journeys_dir).values())
-    sums = audit.sums(log, journeys, plan.live_end(), world.received, held)
+    published = load_folder(world.settings.journeys_dir)
+    sums = audit.sums(log, published, plan.live_end(), world.received, held)
     sys.stdout.write(f"{json.dumps(sums.summary)}\n")
     assert sums.problems == ()
     assert len(world.received.ids()) > ENOUGH
