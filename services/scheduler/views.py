@@ -20,6 +20,8 @@ from shared.topics import CATALOG, COMPLEMENTS, CONTROLS
 
 TOPICS = (COMPLEMENTS, CATALOG, CONTROLS)
 
+_PROPOSALS_KEPT = 10_000
+
 
 @dataclass(frozen=True, slots=True)
 class Proposals:
@@ -35,6 +37,7 @@ class Views:
     def __init__(self) -> None:
         self._complements: dict[tuple[str, str], Complements] = {}
         self._catalogues: defaultdict[str, Catalogue] = defaultdict(Catalogue)
+        self._proposals: dict[tuple[str, ...], Proposals] = {}
         self.switches = Switchboard()
 
     def take(self, record: Record, event: Event | None) -> None:
@@ -44,10 +47,12 @@ class Views:
             self.switches.take(key, event)
         elif isinstance(event, ComplementsUpdated):
             self._complements[event.shopid, event.data.product_id] = event.data
+            self._proposals.clear()
         elif isinstance(event, ProductRecorded):
             self._catalogues[event.shopid].put(event.data)
         elif record.topic == COMPLEMENTS.name:
             self._complements.pop(split_key(key), None)
+            self._proposals.clear()
         elif record.topic == CATALOG.name:
             shop, product = split_key(key)
             self._catalogues[shop].remove(product)
@@ -69,6 +74,14 @@ class Views:
         In the recommender's order, which puts first what the shop says by hand: the firsts of all lists, then the seconds,
         and so on, of equals the higher score.
         """
+        asked = (shop, *products)
+        if asked not in self._proposals:
+            if len(self._proposals) >= _PROPOSALS_KEPT:
+                self._proposals.clear()
+            self._proposals[asked] = self._rank(shop, asked[1:])
+        return self._proposals[asked]
+
+    def _rank(self, shop: str, products: Iterable[str]) -> Proposals:
         found = [known for each in products if (known := self._complements.get((shop, each)))]
         best: dict[str, Candidate] = {}
         places: dict[str, int] = {}
