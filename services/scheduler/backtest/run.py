@@ -40,6 +40,8 @@ _TELL_EVERY = 256
 Rebuilder = Callable[[Source, Known], Rebuilt]
 """Makes complements anew from a source. It is sent to worker processes, so it is a function of a module."""
 
+Complements = Literal["recorded"] | Path | Rebuilder
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -55,7 +57,7 @@ class Plan:
     since: datetime | None = None
     until: datetime | None = None
     known: Known = "time"
-    complements: Literal["recorded"] | Path | Rebuilder = "recorded"
+    complements: Complements = "recorded"
     as_live: bool = False
     replay: bool = False
 

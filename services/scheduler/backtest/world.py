@@ -1,6 +1,6 @@
 """What decisions stand on besides customers, as of a moment of the past: products, complements, the law."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Protocol
 from uuid import UUID
@@ -14,8 +14,6 @@ from shared.events import ComplementsUpdated, Event
 from shared.ids import partition_key
 from shared.kafka.records import Record
 from shared.topics import COMPLEMENTS
-
-_PROPOSALS_KEPT = 20_000
 
 
 class Rebuilt(Protocol):
@@ -44,35 +42,23 @@ class World:
         self.views = Views()
         self.law = law
         self._rebuilt = rebuilt
-        self._proposals: dict[tuple[str, str], tuple[Mapping[str, int], Proposals]] = {}
 
     def take(self, item: Item, event: Event | None) -> None:
         """Keep what a record says."""
         self.views.take(Record(item.topic, item.partition, item.offset, item.key, item.value), event)
-        if item.topic == COMPLEMENTS.name:
-            self._proposals.clear()
 
     def reach(self, moment: datetime) -> None:
         """Let time pass: complements that are made anew follow."""
         for event in self._rebuilt.until(moment) if self._rebuilt else ():
             key = partition_key(event.shopid, event.data.product_id)
             self.views.take(Record(COMPLEMENTS.name, 0, 0, key, b""), event)
-            self._proposals.clear()
 
     def proposals(self, state: CustomerState, due: Due, published: Published) -> Proposals:
         """What goes with the order of a step, by now."""
         order = order_of(state, due.order_id, published.programme(state.shop))
         if order is None:
             return Proposals((), None)
-        # Merging lists costs more than the decision; the steps of one order have the same ones.
-        known = self._proposals.get((state.shop, due.order_id))
-        if known is not None and known[0] is order.products:
-            return known[1]
-        found = self.views.proposals(state.shop, order.products)
-        if len(self._proposals) >= _PROPOSALS_KEPT:
-            self._proposals.clear()
-        self._proposals[state.shop, due.order_id] = order.products, found
-        return found
+        return self.views.proposals(state.shop, order.products)
 
     def context(
         self, state: CustomerState, published: Published, attempt: int, version: int | None
