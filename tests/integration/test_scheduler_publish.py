@@ -1,4 +1,4 @@
-"""One set of journeys is in force: whoever starts derives all people by its own, whoever has others stops."""
+"""One set of journeys is in force: whoever starts publishes its own, and whoever runs goes by what was published."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Sequence
@@ -9,12 +9,14 @@ from typing import Any
 import pytest
 
 from services.scheduler import publish, store
-from services.scheduler.in_force import fingerprint
+from services.scheduler.intake import Intake
+from services.scheduler.publish import Publisher
 from services.scheduler.store import CustomerKey, Locked
-from shared.errors import JourneysReplaced
+from shared.errors import JourneysReplaced, PublicationError
+from shared.topics import DECISIONS
 from tests.support import eventually
 from tests.support.samples import START, order
-from tests.support.scheduling import Bench, bench, journey, profile, queries, shelf, step
+from tests.support.scheduling import Bench, admitted, bench, journey, profile, queries, shelf, step
 
 SHOP = "skincare"
 HOUR = timedelta(hours=1)
@@ -68,17 +70,42 @@ async def test_people_of_a_shop_whose_journey_is_gone_wait_for_nothing(old: Benc
     assert await old.steps() == []
 
 
-async def test_an_old_process_deletes_no_step_of_the_new_ones_and_stops(old: Bench, new: Bench) -> None:
+async def test_a_running_process_takes_up_what_another_published(old: Bench, new: Bench) -> None:
+    poller, intake = old.poller(), Intake(old.clock)
     await _enrol(old, "c-1")
+    assert await poller.run_once(START) == 0
     await new.publish()
-    expected, state = await new.steps(), await new.state(SHOP)
-    with pytest.raises(JourneysReplaced, match="restart with them"):
+    expected = await new.steps()
+    async with old.pool.acquire() as connection, connection.transaction():
+        await intake.handle(connection, [admitted(order("o-2"))])
+    assert {row["step"] for row in await old.steps()} == {"pair", "later"}
+    assert len(await old.steps()) == 2 * len(expected)
+    assert await poller.run_once(START + 2 * HOUR) == 1
+    decided = await old.published(DECISIONS)
+    assert {each["journey_version"] for each in decided} == {NEW.version}
+
+
+async def test_a_process_of_software_that_derives_otherwise_writes_nothing_and_stops(old: Bench) -> None:
+    await _enrol(old, "c-1")
+    expected = await old.steps()
+    poller = old.poller()
+    await old.pool.execute(queries.derived_otherwise)
+    with pytest.raises(JourneysReplaced, match="another version of the software"):
         await old.feed(order("o-2"))
     with pytest.raises(JourneysReplaced):
-        await asyncio.wait_for(old.poller().run(asyncio.Event()), 20)
-    assert (await new.steps(), await new.state(SHOP)) == (expected, state)
-    await new.feed(order("o-2"))
-    assert await new.poll(START + 2 * HOUR) == 1
+        await asyncio.wait_for(poller.run(asyncio.Event()), 20)
+    assert await old.steps() == expected
+
+
+async def test_a_start_with_software_that_derives_otherwise_derives_everyone_anew(
+    old: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await _enrol(old, "c-1")
+    await old.pool.execute(queries.derived_otherwise)
+    with monkeypatch.context() as patch:
+        watched = _Watched(patch)
+        await old.publish()
+    assert watched.seen == ["c-1"]
 
 
 async def test_a_process_that_is_replaced_while_it_publishes_does_not_take_over_again(
@@ -88,9 +115,40 @@ async def test_a_process_that_is_replaced_while_it_publishes_does_not_take_over_
     publisher = new.publisher()
     await publisher.run_once()
     await old.publish()
-    with pytest.raises(JourneysReplaced):
-        await asyncio.wait_for(publisher.run(asyncio.Event()), 20)
+    while not publisher.published.is_set():
+        await publisher.run_once()
     assert {row["step"] for row in await old.steps()} == {"pair", "second"}
+
+
+async def test_a_process_that_may_not_publish_goes_by_what_people_published(old: Bench, new: Bench) -> None:
+    await _enrol(old, "c-1")
+    quiet = Publisher(old.pool, None, old.clock)
+    while not quiet.published.is_set():
+        await quiet.run_once()
+    assert {row["step"] for row in await old.steps()} == {"pair", "second"}
+    await new.publisher().run_once()
+    while await quiet.run_once():
+        pass
+    assert {row["step"] for row in await old.steps()} == {"pair", "later"}
+
+
+async def test_a_process_that_may_not_publish_names_the_command_if_nothing_is_published(
+    database_url: str,
+) -> None:
+    async with bench(database_url, [], shelf(SHOP)) as ready:
+        with pytest.raises(PublicationError, match="orderwake journeys publish"):
+            await Publisher(ready.pool, None, ready.clock).run_once()
+
+
+async def test_only_customers_of_shops_that_a_publication_concerns_are_derived_anew(
+    old: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await _enrol(old, "c-1")
+    other = journey("grocer")
+    with monkeypatch.context() as patch:
+        watched = _Watched(patch)
+        await replace(old, journeys={**old.journeys, other.id: other}).publish()
+    assert watched.seen == []
 
 
 async def test_a_batch_under_way_is_finished_before_others_take_over_so_its_people_move_too(
@@ -129,8 +187,14 @@ class _Watched:
         monkeypatch.setattr(publish, "_CUSTOMERS", 2)
         monkeypatch.setattr(store, "lock_next", self.lock_next)
 
-    async def lock_next(self, connection: store.Connection, after: CustomerKey, limit: int) -> list[Locked]:
-        found = await self._lock_next(connection, after, limit)
+    async def lock_next(
+        self,
+        connection: store.Connection,
+        after: CustomerKey,
+        limit: int,
+        shops: Sequence[str] | None = None,
+    ) -> list[Locked]:
+        found = await self._lock_next(connection, after, limit, shops)
         self._batches += 1
         if self._batches == self._dies_in:
             raise _Killed
@@ -180,9 +244,3 @@ async def test_two_that_start_together_share_the_work(
         await asyncio.gather(new.publish(), new.publish())
     assert sorted(watched.seen) == customers
     assert {row["step"] for row in await new.steps()} == {"pair", "later"}
-
-
-def test_the_fingerprint_is_that_of_the_contents_whatever_the_order() -> None:
-    other = journey("grocer")
-    assert fingerprint([OLD, other]) == fingerprint([other, journey(SHOP)])
-    assert len({fingerprint(each) for each in ([OLD], [NEW], [OLD, other], [other])}) == 4

@@ -28,7 +28,10 @@ SELECT FROM customers FOR UPDATE;
 SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'journeys_in_force'::regclass;
 
 -- name: versions
-SELECT count(*) FROM journeys;
+SELECT count(DISTINCT version) FROM publications;
+
+-- name: derived_otherwise
+UPDATE journeys_in_force SET fingerprint = 'of other software';
 
 -- name: age_positions
 UPDATE positions SET observed_at = observed_at - interval '1 minute';
