@@ -11,9 +11,9 @@ from services.scheduler.domain.conditions import facts_of
 from services.scheduler.domain.context import Context
 from services.scheduler.domain.customer import CustomerState, OrderFacts, VerdictFacts
 from services.scheduler.domain.facts import number_of, segment_of, values
+from services.scheduler.domain.incentive import Bid, Sweetener, choose
 from services.scheduler.domain.journey import Journey, Step
-from services.scheduler.domain.offer import Selection, Shelf, select
-from services.scheduler.domain.ownership import owned, sent_back
+from services.scheduler.domain.offer import Selection, Shelf, lowest_quotes, select
 from services.scheduler.domain.programme import Programme
 from services.scheduler.domain.timing import Due, local_zone, order_of
 from shared.events import Candidate, Channel
@@ -94,15 +94,39 @@ class Case:
         """The products to offer; None for a step that offers none, or whose order is unknown."""
         if self.step.offer is None or self.order is None:
             return None
-        month = self.now.astimezone(local_zone(self.state, self.journey)).month
         return select(
             Shelf(
-                self.step.offer,
-                self.order,
-                self.candidates,
-                self.context.catalogue,
-                owned(self.state),
-                sent_back(self.state),
-                month,
+                terms=self.step.offer,
+                order=self.order,
+                candidates=self.candidates,
+                catalogue=self.context.catalogue,
+                state=self.state,
+                programme=self.programme,
+                quoted=lowest_quotes(self.others, self.due.enrolment_id),
+                month=self.now.astimezone(local_zone(self.state, self.journey)).month,
             )
         )
+
+    @cached_property
+    def incentive(self) -> Sweetener | None:
+        """What sweetens the offer; None where nothing can be offered."""
+        if self.selection is None or self.step.offer is None or self.order is None:
+            return None
+        bid = Bid(
+            terms=self.step.offer.incentive,
+            order=self.order,
+            products=self.selection.products,
+            catalogue=self.context.catalogue,
+            programme=self.programme,
+            budgets=self.context.budgets,
+            now=self.now,
+        )
+        return choose(bid, self.state, self.others)
+
+    @cached_property
+    def code(self) -> str | None:
+        """The customer's own code, where the incentive gives one; None if there is none left, or nobody gives codes."""
+        terms = self.incentive.given if self.incentive else None
+        if terms is None or self.context.codes is None or not (terms.pool or terms.prefix):
+            return None
+        return self.context.codes.code(self.due.message_id, terms)

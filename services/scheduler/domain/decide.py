@@ -7,10 +7,10 @@ from services.scheduler.domain.case import Case
 from services.scheduler.domain.context import Context
 from services.scheduler.domain.customer import CustomerState
 from services.scheduler.domain.experiment import place
+from services.scheduler.domain.incentive import incentive_of, prices
 from services.scheduler.domain.journey import Journey
-from services.scheduler.domain.offer import incentive_of
 from services.scheduler.domain.suppression import suppressions, verdict_of
-from services.scheduler.domain.terms import Holdout, IncentiveTerms, Ladder
+from services.scheduler.domain.terms import Holdout
 from services.scheduler.domain.timing import Due, local_zone
 from shared.events import Candidate, Decision, Offer, Outcome, Reason, RuleOutcome, Verdict
 from shared.ids import decision_id
@@ -50,7 +50,7 @@ def decide(  # noqa: PLR0913, PLR0917  a decision's inputs are all that it stand
         reason=because.rule if because else None,
         rules=rules,
         candidates=tuple(candidates[:_CANDIDATES_KEPT]),
-        offer=_offer(case) if verdict in (Verdict.SEND, Verdict.GHOST) else None,
+        offer=_offer(case, verdict),
         variant="holdout" if any(each.outcome is Outcome.WITHHOLD for each in rules[-2:]) else "treated",
         exposures=_exposures(case, rules),
         segment=case.segment,
@@ -94,12 +94,18 @@ def _exposures(case: Case, rules: Sequence[RuleOutcome]) -> dict[str, str]:
     return held | dict(case.due.exposures)
 
 
-def _offer(case: Case) -> Offer | None:
-    if case.selection is None or case.step.offer is None:
+def _offer(case: Case, verdict: Verdict) -> Offer | None:
+    """Return what is offered. Who is held out is offered the same, without a code of their own, and nothing is reserved."""
+    if verdict not in (Verdict.SEND, Verdict.GHOST) or case.selection is None or case.incentive is None:
         return None
-    incentive = incentive_of(_rung(case.step.offer.incentive), case.now, local_zone(case.state, case.journey))
-    return Offer(products=case.selection.products, incentive=incentive)
-
-
-def _rung(terms: IncentiveTerms | Ladder | None) -> IncentiveTerms | None:
-    return terms.ladder[0] if isinstance(terms, Ladder) else terms
+    sends, sweetener = verdict is Verdict.SEND, case.incentive
+    terms = sweetener.given
+    zone = local_zone(case.state, case.journey)
+    return Offer(
+        products=case.selection.products,
+        incentive=incentive_of(terms, case.now, zone, case.code if sends else None),
+        currency=sweetener.currency,
+        add_more=sweetener.add_more if terms else None,
+        reserved=sweetener.reserves if sends else None,
+        prices=prices(case.selection.products, case.context.catalogue, sweetener.currency),
+    )

@@ -10,9 +10,10 @@ from services.scheduler.domain.case import Case
 from services.scheduler.domain.context import Catalogue, Context
 from services.scheduler.domain.customer import CustomerState
 from services.scheduler.domain.journey import Journey, Step
+from services.scheduler.domain.money import digits, written
 from services.scheduler.domain.quiet import permitted
 from services.scheduler.domain.timing import Due, local_zone
-from shared.events import Candidate, Channel, Decision, Incentive, Message
+from shared.events import Candidate, Channel, Decision, Incentive, Message, Offer
 from shared.events.affinity import Relation
 
 WHY_IT_FITS: dict[Relation, str] = {
@@ -95,13 +96,16 @@ def _content(case: Case, decision: Decision) -> dict[str, Any]:
     purchase = _purchase(case)
     offered = decision.offer.products if decision.offer else ()
     incentive = decision.offer.incentive if decision.offer else None
+    zone = local_zone(case.state, case.journey)
     return {
         "first_name": case.state.profile.first_name if case.state.profile else None,
         "shop_name": case.journey.shop_name,
         "order_id": decision.order_id,
         "purchase": purchase,
         "products": _products(offered, case.step, case.context.catalogue, purchase),
-        "incentive": _incentive(incentive, local_zone(case.state, case.journey)),
+        "incentive": _incentive(incentive, zone),
+        "add_more": _add_more(decision.offer),
+        "early_access_until": _early_access_until(incentive, zone),
         "answers": list(case.step.asks),
         "guide": case.step.guide.model_dump() if case.step.guide else None,
     }
@@ -127,7 +131,7 @@ def _products(
         {
             "product_id": product.product_id,
             "name": product.name,
-            "price": _money(product.price),
+            "price": None if product.price is None else digits(product.price, product.currency),
             "currency": product.currency,
             "url": product.url,
             "image_url": product.image_url,
@@ -148,7 +152,7 @@ def _incentive(incentive: Incentive | None, zone: ZoneInfo) -> dict[str, Any] | 
         "currency": incentive.currency,
         "code": incentive.code,
         "text": _terms(incentive),
-        "expires_text": _until(incentive.expires_at.astimezone(zone)) if incentive.expires_at else None,
+        "expires_text": _until(incentive.expires_at, zone) if incentive.expires_at else None,
     }
 
 
@@ -156,20 +160,29 @@ def _terms(incentive: Incentive) -> str:
     if incentive.kind == "percent":
         return f"{_plain(incentive.value)}% off"
     if incentive.kind == "money":
-        return f"{_money(incentive.value)} {incentive.currency or ''}".strip() + " off"
-    return "free shipping"
+        return f"{written(incentive.value or Decimal(0), incentive.currency)} off"
+    return "early access" if incentive.kind == "early_access" else "free shipping"
 
 
-def _until(local: datetime) -> str:
-    """Return the last minute of an offer; midnight is the evening before's 11:59 pm."""
-    last = local - timedelta(minutes=1) if (local.hour, local.minute) == (0, 0) else local
+def _add_more(offer: Offer | None) -> str | None:
+    if offer is None or offer.add_more is None:
+        return None
+    return f"add {written(offer.add_more, offer.currency)} more"
+
+
+def _early_access_until(incentive: Incentive | None, zone: ZoneInfo) -> str | None:
+    if incentive is None or incentive.kind != "early_access" or incentive.expires_at is None:
+        return None
+    return _until(incentive.expires_at, zone)
+
+
+def _until(moment: datetime, zone: ZoneInfo) -> str:
+    """Return when an offer ends, on the recipient's clock; where a day begins it is the evening before's last minute."""
+    ends, minute_before = moment.astimezone(zone), (moment - timedelta(minutes=1)).astimezone(zone)
+    last = minute_before if minute_before.date() < ends.date() else ends
     return (
         f"{last:%A} {last.day} {last:%B}, {last.hour % 12 or 12}:{last:%M} {'am' if last.hour < 12 else 'pm'}"  # noqa: PLR2004  noon
     )
-
-
-def _money(amount: Decimal | None) -> str | None:
-    return f"{amount:.2f}" if amount is not None else None
 
 
 def _plain(amount: Decimal | None) -> str | None:

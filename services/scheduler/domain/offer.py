@@ -1,22 +1,26 @@
 """Which products go into an offer, and what became of the rest."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, time, timedelta
 from decimal import Decimal
 from functools import cached_property
-from zoneinfo import ZoneInfo
+from uuid import UUID
 
+import cel
+
+from services.scheduler.domain.conditions import facts_of, holds
 from services.scheduler.domain.context import Catalogue
-from services.scheduler.domain.customer import OrderFacts
-from services.scheduler.domain.terms import IncentiveTerms, Ladder, OfferTerms, Season, Strategy
-from shared.events import Candidate, Incentive, Product
+from services.scheduler.domain.customer import CustomerState, OrderFacts, VerdictFacts
+from services.scheduler.domain.ownership import owned, sent_back
+from services.scheduler.domain.programme import Programme
+from services.scheduler.domain.terms import OfferTerms, Season, Strategy
+from shared.events import Candidate, Product
 
 _SEASONS: tuple[Season, ...] = ("winter", "spring", "summer", "autumn")
 _UNBOUNDED = ("replenish", "upgrade")
 
-Group = list[Candidate]
-"""Alternatives, best first: the first that may be offered is."""
+Group = Iterable[Candidate]
+"""Alternatives, best first: the first that may be offered is, and no further one is looked at."""
 
 
 @dataclass(frozen=True)
@@ -30,31 +34,70 @@ class Selection:
 
 @dataclass(frozen=True)
 class Shelf:
-    """All that choosing products stands on. `candidates` go with the order's products, best first."""
+    """All that choosing products stands on. `candidates` go with the order's products, best first.
+
+    `quoted` is what this enrolment has quoted before, by product, at the lowest; `month` is the customer's.
+    """
 
     terms: OfferTerms
     order: OrderFacts
     candidates: Sequence[Candidate]
     catalogue: Catalogue
-    owned: frozenset[str]
-    sent_back: frozenset[str]
+    state: CustomerState
+    programme: Programme
+    quoted: Mapping[str, Decimal]
     month: int
 
     @cached_property
     def taken(self) -> frozenset[str]:
         """What the customer has, or has just ordered."""
-        return self.owned.union(self.order.products)
+        return owned(self.state).union(self.order.products)
+
+    @cached_property
+    def sent_back(self) -> frozenset[str]:
+        """What the customer ever sent back."""
+        return sent_back(self.state)
+
+    @cached_property
+    def categories(self) -> frozenset[str]:
+        """The categories of what is taken, as the catalogue has them or the orders had them."""
+        known = (self.catalogue.get(each) for each in self.taken)
+        orders = (*self.state.orders.values(), self.order)
+        bought = {
+            category
+            for each in orders
+            for product_id, category in each.categories.items()
+            if product_id in self.taken
+        }
+        return frozenset(bought.union(each.category for each in known if each and each.category))
+
+    @cached_property
+    def covered(self) -> frozenset[str]:
+        """Members of the replacement groups of which something is taken."""
+        has = self.taken.union(f"category:{each}" for each in self.categories)
+        groups = self.programme.replacement_groups.values()
+        return frozenset(member for group in groups if has.intersection(group) for member in group)
 
     @cached_property
     def evidence(self) -> Mapping[str, Candidate]:
         """The candidates by product."""
-        return {candidate.product_id: candidate for candidate in self.candidates}
+        return {candidate.product_id: candidate for candidate in reversed(self.candidates)}
 
     @cached_property
     def bought(self) -> list[Product]:
         """The order's products that the catalogue knows, by id."""
         known = [self.catalogue.get(product_id) for product_id in sorted(self.order.products)]
         return [product for product in known if product]
+
+
+def lowest_quotes(others: Iterable[VerdictFacts], enrolment_id: UUID) -> dict[str, Decimal]:
+    """Return the lowest price at which this enrolment has offered each product."""
+    quoted: dict[str, Decimal] = {}
+    for fact in others:
+        if fact.enrolment_id == enrolment_id:
+            for product_id, price in fact.prices.items():
+                quoted[product_id] = min(price, quoted.get(product_id, price))
+    return quoted
 
 
 def select(shelf: Shelf) -> Selection:
@@ -79,7 +122,7 @@ def _first_allowed(
     for candidate in group:
         if candidate.product_id in taken:
             continue
-        objection = _objection(shelf, source, candidate.product_id)
+        objection = _objection(shelf, source, candidate)
         if objection is None:
             return candidate
         listed = left_out.setdefault(objection, [])
@@ -88,27 +131,79 @@ def _first_allowed(
     return None
 
 
-def _objection(shelf: Shelf, source: Strategy, product_id: str) -> str | None:
-    """Return why a product may not be offered. Ownership comes last: all else held."""
-    product = shelf.catalogue.get(product_id)
+def _objection(shelf: Shelf, source: Strategy, candidate: Candidate) -> str | None:
+    """Return why a product may not be offered. What a rule is named after comes last: all else held."""
+    product = shelf.catalogue.get(candidate.product_id)
     if product is None:
         return "unknown"
-    if not product.in_stock:
+    unfit = _unfit(shelf, source, candidate, product)
+    if unfit is not None:
+        return unfit
+    if source != "replenish" and _has(shelf, source, product):
+        return "owned"
+    if not product.in_stock or product.stock == 0:
         return "out_of_stock"
-    if product_id in shelf.sent_back:
+    return "price_moved" if _risen(shelf, product) else None
+
+
+def _unfit(shelf: Shelf, source: Strategy, candidate: Candidate, product: Product) -> str | None:
+    if product.product_id in shelf.sent_back:
         return "sent_back"
     if source not in _UNBOUNDED and _too_dear(product, shelf.terms.max_price_share, shelf.order):
         return "too_dear"
-    if source != "replenish" and product_id in shelf.taken:
-        return "owned"
-    return None
+    where = shelf.terms.where
+    return "where" if where is not None and not holds(where, _seen(shelf, candidate, product)) else None
+
+
+def _has(shelf: Shelf, source: Strategy, product: Product) -> bool:
+    """Whether the customer has it, or what the terms count as the same. Upgrades are of a category that they have."""
+    if product.product_id in shelf.taken:
+        return True
+    if source == "upgrade" or shelf.terms.owned_by == "product":
+        return False
+    if shelf.terms.owned_by == "category":
+        return product.category in shelf.categories
+    return not shelf.covered.isdisjoint((product.product_id, f"category:{product.category}"))
+
+
+def _risen(shelf: Shelf, product: Product) -> bool:
+    """Whether it costs more by now than this enrolment quoted, beyond what the shop tolerates."""
+    price, quoted = _price(product, shelf.order), shelf.quoted.get(product.product_id)
+    if price is None or quoted is None:
+        return False
+    return price > quoted * (1 + shelf.programme.price_tolerance)
+
+
+def _price(product: Product, order: OrderFacts) -> Decimal | None:
+    """Return the price if it can be compared with the order's total: we do not convert."""
+    return product.price if product.currency in (None, order.currency) else None
 
 
 def _too_dear(product: Product, share: Decimal | None, order: OrderFacts) -> bool:
     if share is None:
         return False
-    comparable = product.price is not None and product.currency in (None, order.currency)
-    return not comparable or (product.price or Decimal(0)) >= share * order.total
+    price = _price(product, order)
+    return price is None or price >= share * order.total
+
+
+def _seen(shelf: Shelf, candidate: Candidate, product: Product) -> cel.Context:
+    """Return a candidate as `where` looks at it; amounts are numbers here, exact enough to compare."""
+    price, total = _price(product, shelf.order), shelf.order.total
+    seen = {
+        "product_id": product.product_id,
+        "category": product.category or "",
+        "brand": product.brand or "",
+        "price": -1.0 if price is None else float(price),
+        "price_share": -1.0 if price is None or not total else float(price / total),
+        "margin": -1.0 if product.margin is None else float(product.margin),
+        "stock": -1 if product.stock is None else product.stock,
+        "score": candidate.score,
+        "support": candidate.support,
+        "reliable": candidate.reliable,
+        "relation": candidate.relation,
+        "consumable": product.consumable,
+    }
+    return facts_of({"candidate": seen})
 
 
 def _groups(shelf: Shelf, source: Strategy) -> Iterator[Group]:
@@ -145,7 +240,7 @@ def _of_categories(shelf: Shelf, categories: Sequence[str]) -> Iterator[Group]:
     for category in categories:
         if category not in bought:
             products = _ranked(shelf, shelf.catalogue.in_category(category))
-            yield [_chosen(shelf, product, "journey") for product in products]
+            yield (_chosen(shelf, product, "journey") for product in products)
 
 
 def _of_brands(shelf: Shelf) -> Iterator[Group]:
@@ -163,7 +258,7 @@ def _dearer(shelf: Shelf, bought: Product) -> Group:
         if product.price is not None and product.price > bought.price and product.currency == bought.currency
     ]
     dearer.sort(key=lambda product: (product.price, product.product_id))
-    return [_chosen(shelf, product, "upgrade") for product in dearer]
+    return (_chosen(shelf, product, "upgrade") for product in dearer)
 
 
 def _ranked(shelf: Shelf, products: Sequence[Product]) -> list[Product]:
@@ -179,18 +274,3 @@ def _chosen(shelf: Shelf, product: Product, relation: str) -> Candidate:
     known = shelf.evidence.get(product.product_id)
     base = known or Candidate(product_id=product.product_id, score=0.0, support=0, relation="journey")
     return base.model_copy(update={"relation": relation})
-
-
-def incentive_of(terms: IncentiveTerms | None, now: datetime, zone: ZoneInfo) -> Incentive:
-    """Return the incentive as it stands at `now`; "tonight" ends at the next midnight in `zone`."""
-    if terms is None:
-        return Incentive(kind="none")
-    expires_at = None
-    if isinstance(terms.valid_for, timedelta):
-        expires_at = now + terms.valid_for
-    elif terms.valid_for == "tonight":
-        tomorrow = now.astimezone(zone).date() + timedelta(days=1)
-        expires_at = datetime.combine(tomorrow, time(0), zone)
-    return Incentive(
-        kind=terms.kind, value=terms.value, currency=terms.currency, code=terms.code, expires_at=expires_at
-    )

@@ -15,17 +15,30 @@ from tests.support.deciding import (
     decided,
     delivered,
     journey,
+    only,
     order,
     profile,
     state,
     step,
 )
 
-KEYS = {"first_name", "shop_name", "order_id", "purchase", "products", "incentive", "answers", "guide"}
+KEYS = {
+    "first_name",
+    "shop_name",
+    "order_id",
+    "purchase",
+    "products",
+    "incentive",
+    "add_more",
+    "early_access_until",
+    "answers",
+    "guide",
+}
 
 
 def written(known: CustomerState, plan: Journey, name: str = "pair", **more: Any) -> Message:  # noqa: ANN401  see decided
-    return message(known, decided(known, plan, name=name, **more), plan, context())
+    decision = decided(known, plan, name=name, **more)
+    return message(known, only(known, plan, name), decision, plan, context(shelf=more.get("shelf")))
 
 
 def ready() -> CustomerState:
@@ -66,6 +79,8 @@ def test_a_message_says_whom_what_and_why() -> None:
             "text": "10% off",
             "expires_text": "Wednesday 4 March, 12:45 pm",
         },
+        "add_more": None,
+        "early_access_until": None,
         "answers": [],
         "guide": None,
     }
@@ -119,4 +134,4 @@ def test_a_message_to_nobody_is_refused() -> None:
     plan = journey()
     decision = decided(ready(), plan)
     with pytest.raises(ValueError, match="nobody"):
-        message(state(order()), decision, plan, context())
+        message(state(order()), only(ready(), plan), decision, plan, context())

@@ -1,14 +1,10 @@
 """Which products are offered, from which source, at which terms."""
 
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import pytest
 
-from services.scheduler.domain.terms import IncentiveTerms
-from services.scheduler.domain.offer import incentive_of
 from shared.events import Reason
 from tests.support.deciding import (
     MONDAY_NOON,
@@ -125,13 +121,3 @@ def test_an_offer_tells_where_each_product_comes_from() -> None:
     decision = decided(known, plan, proposed=candidates("toner"))
     assert decision.offer
     assert [(each.relation, each.support) for each in decision.offer.products] == [("journey", 150)]
-
-
-def test_an_incentive_lasts_its_span_or_until_local_midnight() -> None:
-    zone = ZoneInfo("America/New_York")
-    fields = {"kind": "percent", "value": Decimal(10), "code": "TEN"}
-    span = incentive_of(IncentiveTerms.model_validate(fields | {"valid_for": "48h"}), MONDAY_NOON, zone)
-    night = incentive_of(IncentiveTerms.model_validate(fields | {"valid_for": "tonight"}), MONDAY_NOON, zone)
-    assert span.expires_at == MONDAY_NOON + timedelta(hours=48)
-    assert night.expires_at == datetime(2026, 3, 3, 5, 0, tzinfo=UTC)
-    assert incentive_of(None, MONDAY_NOON, zone).kind == "none"
