@@ -15,19 +15,21 @@ SERVICES = ("ingest", "recommender", "scheduler", "dispatcher", "reporting")
 PROCESSES = {
     **{name: f"services.{name}.app" for name in SERVICES},
     "recommendations": "services.recommender.serving.app",
+    "offers": "services.scheduler.page.app",
 }
 _ROOT = Path(__file__).parent
 _COMMANDS = {
+    "backtest": ("services.scheduler.commands_backtest", "backtest"),
     "affinity": ("services.recommender.commands_affinity", "affinity"),
     "report": ("services.reporting.commands", "report"),
     "why": ("services.reporting.commands", "why"),
     "ledger": ("services.dispatcher.commands", "ledger"),
     "recommend": ("services.recommender.commands", "recommend"),
-}
     "pause": ("services.scheduler.commands_controls", "pause"),
     "stop": ("services.scheduler.commands_controls", "stop"),
     "resume": ("services.scheduler.commands_controls", "resume"),
     "controls": ("services.scheduler.commands_controls", "controls"),
+}
 
 
 class Lazy(click.Group):
@@ -54,7 +56,7 @@ def cli() -> None:
     \b
     Settings come from the environment: KAFKA_BOOTSTRAP_SERVERS, DATABASE_URL, ORDERWAKE_*.
     First time:  orderwake topics apply && orderwake migrate
-    Then:        orderwake ingest | recommender | recommendations | scheduler | dispatcher | reporting
+    Then:        orderwake ingest | recommender | recommendations | scheduler | offers | dispatcher | reporting
     """  # noqa: D301  \b is click's mark
 
 
