@@ -3,11 +3,8 @@ SELECT reason, message_id, body, expires_at, accepted_at
 FROM page_answers
 WHERE shop_id = $1 AND customer_id = $2 AND order_id = $3;
 
--- name: state
-SELECT state FROM customers WHERE shop_id = $1 AND customer_id = $2;
-
 -- name: lock_customer
-SELECT shop_id, customer_id, partition_number, state
+SELECT partition_number, state
 FROM customers
 WHERE shop_id = $1 AND customer_id = $2
 FOR UPDATE;

@@ -54,16 +54,11 @@ async def answer(connection: Connection, shop: str, customer: str, order: str) -
     return Kept(**row) if row else None
 
 
-async def state(connection: Connection, shop: str, customer: str) -> str:
-    """Return a customer's state as it is saved, empty for a new one."""
-    return store.unpack(await connection.fetchval(queries.state, shop, customer) or b"")
-
-
 async def lock(connection: Connection, shop: str, customer: str, partition: int) -> Locked:
     """Lock a customer's row; one not known is added."""
     row = await connection.fetchrow(queries.lock_customer, shop, customer)
     if row:
-        return Locked(row["shop_id"], row["customer_id"], row["partition_number"], store.unpack(row["state"]))
+        return Locked(shop, customer, row["partition_number"], store.unpack(row["state"]))
     return (await store.lock(connection, {(shop, customer): partition}))[0]
 
 

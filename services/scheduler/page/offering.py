@@ -1,0 +1,234 @@
+"""Decides the one offer of an order while its customer looks on, in one transaction, within a deadline."""
+
+import asyncio
+import secrets
+import traceback
+from collections import Counter
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import asyncpg
+import structlog
+
+from services.scheduler import derive, in_force, intake
+from services.scheduler import store as scheduler
+from services.scheduler.domain import CustomerState, Due, Published
+from services.scheduler.page import store
+from services.scheduler.page.answer import Answer, Made, Nothing
+from services.scheduler.page.deciding import PageDecider, Settled, Standing, told
+from services.scheduler.page.store import Kept
+from services.scheduler.store import Connection, Locked
+from shared.clock import Clock
+from shared.errors import JourneysReplaced
+from shared.events import Order
+from shared.faults import PASSING
+from shared.kafka import outbox
+from shared.kafka.freshness import fresh_partitions
+from shared.settings import Settings
+
+log = structlog.get_logger()
+
+Partitioner = Callable[[str, str], int]
+"""From a shop and a customer to the partition that their events are in."""
+
+_LOOK_SECONDS = 1.0
+_SLOTS = 16
+_TOPICS = [topic.name for topic in intake.TOPICS]
+
+
+class _NothingDecidedError(Exception):
+    """Rolls everything back: the answer is that there is no offer, and nothing is written of it."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """Whose order it is. `partition` is the customer's, for one who is not known yet."""
+
+    shop: str
+    customer: str
+    partition: int
+    order: Order
+
+
+@dataclass(slots=True)
+class _Turn:
+    """How far a request has come: once it commits, it must not be given up."""
+
+    commits: bool = False
+
+
+class Offers:
+    """Several processes may offer: a customer's row is the lock, and what was answered is kept."""
+
+    def __init__(  # noqa: PLR0913, PLR0917  what offers stand on
+        self,
+        pool: asyncpg.Pool,
+        decider: PageDecider,
+        partition_of: Partitioner,
+        settings: Settings,
+        clock: Clock,
+        caught_up: Callable[[], bool] = lambda: True,
+    ) -> None:
+        self._pool = pool
+        self._decider = decider
+        self._partition_of = partition_of
+        self._deadline = settings.thank_you_deadline_seconds
+        self._stale_after = timedelta(seconds=settings.stale_after_seconds)
+        self._clock = clock
+        self._caught_up = caught_up
+        self._known = Published()
+        self._up_to_date = False
+        self._slot = secrets.randbelow(_SLOTS)
+        self._abandoned: set[asyncio.Task[Answer]] = set()
+
+    @property
+    def ready(self) -> bool:
+        """Whether journeys and products are known."""
+        return self._up_to_date and self._caught_up()
+
+    async def ask(self, shop: str, customer: str, order: Order) -> Answer:
+        """Return the offer for an order, or why there is none, in the deadline; a commit under way may take as long again.
+
+        Nothing is written of an answer that is late. Asked again, the same.
+        """
+        if not self.ready:
+            return Answer(None, Nothing.STARTING)
+        turn = _Turn()
+        wanted = Ask(shop, customer, self._partition_of(shop, customer), order)
+        task = asyncio.ensure_future(self._answer(wanted, turn))
+        done, _ = await asyncio.wait({task}, timeout=self._deadline)
+        if not done and turn.commits:
+            done, _ = await asyncio.wait({task}, timeout=self._deadline)
+        if done:
+            return task.result()
+        if not turn.commits:
+            task.cancel()
+        self._abandoned.add(task)
+        task.add_done_callback(self._abandoned.discard)
+        return Answer(None, Nothing.TIMEOUT)
+
+    async def _answer(self, ask: Ask, turn: _Turn) -> Answer:
+        try:
+            return await self._decided_or_kept(ask, turn)
+        except _NothingDecidedError as nothing:
+            return Answer(None, nothing.reason)
+        except PASSING as error:
+            log.warning("page_unavailable", error=type(error).__name__)
+        except JourneysReplaced:
+            log.warning("page_unavailable", error=JourneysReplaced.__name__)
+        except Exception as error:  # noqa: BLE001  whatever it is, a shop's checkout must not see it
+            # The places alone: values in a traceback could be personal.
+            places = "".join(traceback.format_tb(error.__traceback__))
+            log.error(  # noqa: TRY400  as above
+                "page_failed", correlation=ask.order.order_id, error=type(error).__name__, places=places
+            )
+        return Answer(None, Nothing.UNAVAILABLE)
+
+    async def _decided_or_kept(self, ask: Ask, turn: _Turn) -> Answer:
+        now = self._clock.business()
+        async with self._pool.acquire() as connection:
+            kept = await self._kept(connection, ask)
+            if kept is not None:
+                return _again(kept, now)
+            transaction = connection.transaction()
+            await transaction.start()
+            try:
+                kept = await self._decide(connection, ask, now)
+            except BaseException:
+                await transaction.rollback()
+                raise
+            turn.commits = True
+            await transaction.commit()
+        return _again(kept, now)
+
+    async def _decide(self, connection: Connection, ask: Ask, now: datetime) -> Kept:
+        """Decide and write. Raises _NothingDecidedError where there is nothing to be written."""
+        self._known = published = await in_force.hold(connection, self._known)
+        customer = await store.lock(connection, ask.shop, ask.customer, ask.partition)
+        # Another request for this order may have been decided while we waited for the lock.
+        kept = await self._kept(connection, ask)
+        if kept is not None:
+            return kept
+        state = derive.state_of(customer)
+        seen = self._decider.seen(state, ask.order)
+        bids = self._open_bids(seen, published, ask.order.order_id)
+        standing = Standing(published, await self._positions(connection, customer.partition), now)
+        settled = self._decider.settle(state, seen, bids, standing)
+        await self._write(connection, customer, ask, settled, standing)
+        return settled.kept
+
+    def _open_bids(self, seen: CustomerState, published: Published, order_id: str) -> list[Due]:
+        """List what may be decided now. Raises _NothingDecidedError if there is nothing, or all of it is held."""
+        bids = self._decider.bids(seen, published, order_id)
+        if not bids:
+            raise _NothingDecidedError(Nothing.NO_STEP)
+        undecided = [each for each in bids if not derive.settled(seen, each)]
+        if len(undecided) < len(bids):
+            # Decided so long ago that the answer is forgotten.
+            raise _NothingDecidedError(Nothing.ANSWERED)
+        paused = self._decider.views.paused()
+        free = [
+            each
+            for each in undecided
+            if not any(scope.holds(seen.shop, each.journey, each.channel) for scope in paused)
+        ]
+        if not free:
+            raise _NothingDecidedError(Nothing.PAUSED)
+        return free
+
+    async def _write(
+        self, connection: Connection, customer: Locked, ask: Ask, settled: Settled, standing: Standing
+    ) -> None:
+        await scheduler.save(connection, {customer.key: settled.state.dump()})
+        # Other steps may come a while after this one.
+        await intake.rewrite_steps(
+            connection, [(customer, settled.state)], standing.published, standing.now, self._decider.outlook
+        )
+        await outbox.put(connection, told(ask.shop, ask.customer, settled.decisions))
+        await store.keep_answer(
+            connection, ask.shop, ask.customer, ask.order.order_id, standing.now, settled.kept
+        )
+        verdicts = Counter((each.verdict.value, each.reason or "") for each in settled.decisions)
+        await scheduler.tally(connection, self._slot, verdicts)
+
+    async def _kept(self, connection: Connection, ask: Ask) -> Kept | None:
+        return await store.answer(connection, ask.shop, ask.customer, ask.order.order_id)
+
+    async def _positions(self, connection: Connection, partition: int) -> dict[str, int]:
+        """Return where the customer's state stands, under its lock: nothing of theirs can be consumed now."""
+        known = await store.positions(connection, partition)
+        fresh = fresh_partitions(known, _TOPICS, self._clock.machine(), self._stale_after)
+        if partition not in fresh:
+            raise _NothingDecidedError(Nothing.STALE_STATE)
+        return fresh[partition]
+
+    async def run(self, stopping: asyncio.Event) -> None:
+        """Go by what is in force before a customer asks, until `stopping` is set: reading it takes longer than they wait."""
+        while not stopping.is_set():
+            try:
+                await self.look()
+            except (*PASSING, JourneysReplaced) as error:
+                log.warning("page_waits", error=type(error).__name__)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(stopping.wait(), _LOOK_SECONDS)
+
+    async def look(self) -> None:
+        """Take up what is in force. Raises JourneysReplaced if nothing is, or other software derived it."""
+        async with self._pool.acquire() as connection, connection.transaction():
+            self._known = await in_force.hold(connection, self._known)
+        self._up_to_date = True
+
+
+def _again(kept: Kept, now: datetime) -> Answer:
+    """Return the answer that was kept; an offer ends when it said."""
+    if kept.message_id is None or kept.body is None or kept.expires_at is None:
+        return Answer(None, kept.reason or Nothing.ANSWERED)
+    if kept.expires_at <= now and kept.accepted_at is None:
+        return Answer(None, Nothing.EXPIRED)
+    return Answer(Made(kept.message_id, kept.body, kept.expires_at, kept.accepted_at))
