@@ -26,6 +26,13 @@ class Shift(NamedTuple):
     cause: str
 
 
+class Found(NamedTuple):
+    """One customer's shifts, and whether they have an open step of these journeys now."""
+
+    shifts: list[Shift]
+    waiting: bool
+
+
 class Comparison:
     """What is in force beside what would be. Causes are the same for many customers, so they are looked up once."""
 
@@ -35,7 +42,7 @@ class Comparison:
         self._outlook = outlook
         self._causes: dict[tuple[object, ...], str] = {}
 
-    def shifts(self, state: CustomerState, now: datetime) -> list[Shift]:
+    def shifts(self, state: CustomerState, now: datetime) -> Found:
         """Compare the open steps of a customer under the one with those under the other.
 
         Gains, losses and moves are the very rows that publishing writes; the other effects change no row.
@@ -48,7 +55,7 @@ class Comparison:
             if (shift := self._kept(was, new[key]) if key in new else self._lost(state, was))
         ]
         found += [self._gained(state, each) for key, each in new.items() if key not in old]
-        return found
+        return Found(found, bool(old))
 
     def _kept(self, was: Due, will: Due) -> Shift | None:
         effect: Effect = "move" if was.due_at != will.due_at else "alter"
