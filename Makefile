@@ -11,7 +11,7 @@ PEERS := $(VENV)/peers
 ARGS ?=
 LOCK := uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url
 
-.PHONY: help setup demo test check format contracts bench-driver bench-recommender bench-recommender-latency bench-rebuild bench-recommendations bench-relevance deploy-check lock clean
+.PHONY: help setup demo test check format contracts bench-driver bench-recommender bench-recommender-latency bench-rebuild bench-recommendations bench-relevance crash-scheduler deploy-check lock clean
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-26s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -57,6 +57,9 @@ bench-rebuild: $(READY) ## A year of a real grocer counted from nothing, then ki
 
 bench-relevance: $(READY) ## What is recommended against what a shop would otherwise use, on two real shops
 	@$(BIN)/python -m bench.relevance $(ARGS)
+
+crash-scheduler: $(READY) ## Three schedulers that die at a hundred random points: what was doubled, what was lost
+	@$(BIN)/python -m tests.support.scheduler_soak $(ARGS)
 
 check: $(READY) ## Lint, types and the import rules
 	@$(BIN)/ruff check .

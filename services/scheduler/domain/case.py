@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
+from uuid import UUID
+from zoneinfo import ZoneInfo
 
 import cel
 
@@ -72,14 +74,42 @@ class Case:
         return max(waited or self.due.due_at, self.due.due_at)
 
     @cached_property
-    def others(self) -> list[VerdictFacts]:
-        """Messages sent or ghosted to this customer, latest first, without this very one."""
-        facts = [
-            fact
+    def touches(self) -> list[tuple[UUID, VerdictFacts]]:
+        """What was sent or ghosted to this customer, with its ids, latest first, without this very one."""
+        found = [
+            (message_id, fact)
             for message_id, fact in self.state.verdicts.items()
             if fact.counts and message_id != self.due.message_id
         ]
-        return sorted(facts, key=lambda fact: fact.decided_at, reverse=True)
+        found.sort(key=lambda touch: touch[1].decided_at, reverse=True)
+        return found
+
+    @cached_property
+    def others(self) -> list[VerdictFacts]:
+        """The same without the ids."""
+        return [fact for _, fact in self.touches]
+
+    @property
+    def informs(self) -> bool:
+        """Whether it only tells the shop's support: nothing is sold, so anger is no reason to keep it back."""
+        return self.step.hand_over == "support"
+
+    @cached_property
+    def places(self) -> tuple[tuple[str | None, str | None], ...]:
+        """Where the customer may be, as country and region, by profile and by the order's address."""
+        found = [(facts.country, facts.region) for facts in (self.state.profile, self.order) if facts]
+        return tuple(dict.fromkeys(place for place in found if any(place)))
+
+    @cached_property
+    def zones(self) -> tuple[ZoneInfo, ...]:
+        """Every time zone in which the customer may be; the journey's where nothing is known."""
+        return tuple(self.context.law.zones(self.places, self.named_zones)) or (self.journey.zone,)
+
+    @cached_property
+    def named_zones(self) -> tuple[str, ...]:
+        """The customer's own zone, if they gave one."""
+        profile = self.state.profile
+        return (profile.time_zone,) if profile and profile.time_zone else ()
 
     @cached_property
     def recipient(self) -> str | None:

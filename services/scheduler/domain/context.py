@@ -7,6 +7,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Protocol
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 from services.scheduler.domain.programme import Programme
 from services.scheduler.domain.terms import IncentiveTerms
@@ -64,6 +65,11 @@ class ContactHours(Protocol):
         self, moment: datetime, *, places: Sequence[tuple[str | None, str | None]], zones: Sequence[str]
     ) -> tuple[datetime, datetime] | None:
         """Return the first permitted stretch from `moment` on, for all (country, region) and zones."""
+
+    def zones(
+        self, places: Sequence[tuple[str | None, str | None]], zones: Sequence[str]
+    ) -> Sequence[ZoneInfo]:
+        """Return every zone in which someone of these places and zones may be; none if nothing is known."""
 
 
 class Codes(Protocol):

@@ -5,7 +5,7 @@ What was learned since (delivery, answers, engagement, returns, a further order)
 """
 
 from collections.abc import Collection
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, Literal
 from uuid import UUID
@@ -116,7 +116,7 @@ def _customer(
         "ordered_again": first is not None
         and any(each.stands and each.placed_at > first for each in state.orders.values()),
         "returns": sum(each.stands for each in state.returns.values()),
-        "unhappy": state.answer is not None and state.answer.answer == "unhappy",
+        "unhappy": unhappy_since(state) is not None,
         "country": (profile and profile.country) or "",
         "region": (profile and profile.region) or "",
         "locale": profile.locale if profile else "",
@@ -135,6 +135,17 @@ def consents(state: CustomerState, channel: Channel) -> bool:
     consent = state.profile.consent.get(channel) if state.profile else None
     left_at = state.unsubscribed.get(channel)
     return consent is not None and consent.granted and (left_at is None or left_at < consent.changed_at)
+
+
+def unhappy_since(state: CustomerState) -> datetime | None:
+    """Return when the customer last answered "unhappy" to anything, unless they said "happy" later."""
+    answers = [each.answer for each in state.responses.values() if each.answer]
+    if state.answer:
+        answers.append(state.answer)
+    sad = max((each.occurred_at for each in answers if each.answer == "unhappy"), default=None)
+    if sad is None or any(each.answer == "happy" and each.occurred_at > sad for each in answers):
+        return None
+    return sad
 
 
 def _engagement(state: CustomerState, sent: list[str]) -> dict[str, Any]:
