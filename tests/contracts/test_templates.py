@@ -1,18 +1,16 @@
 """Every template that a journey names is there and renders with all that the scheduler may give it."""
 
-from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from jinja2 import FileSystemLoader
 
 from services.dispatcher.compose import TEMPLATES
 from services.dispatcher.domain import gsm7
 from services.dispatcher.domain.rendering import environment, render_email, render_sms
+from services.scheduler.journeys import load_journeys
 from tests.support.messages import CONTEXT
 
-ROOT = Path(__file__).parents[2]
 REAL = environment(FileSystemLoader(TEMPLATES))
 OURS: dict[str, Any] = {
     "answer_links": {"happy": "https://offers.example.com/a/h", "unhappy": "https://offers.example.com/a/u"},
@@ -44,8 +42,8 @@ WITHOUT_OFFER = {"skincare/satisfaction-check", "fitness/gear-guide", "home-good
 
 def _named() -> list[tuple[str, str]]:
     """Template and channel of every step of every journey."""
-    journeys = [yaml.safe_load(path.read_text()) for path in sorted((ROOT / "journeys").glob("*.yaml"))]
-    return sorted({(step["template"], step["channel"]) for journey in journeys for step in journey["steps"]})
+    steps = [leaf.step for journey in load_journeys().values() for leaf in journey.leaves]
+    return sorted({(step.template, step.channel.value) for step in steps if step.template})
 
 
 def _shipped() -> list[tuple[str, str]]:
