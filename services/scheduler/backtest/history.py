@@ -77,7 +77,8 @@ def load(source: Source, shard: Shard, known: Known, wanted: frozenset[str] = fr
         if item.topic in _COMPACTED and (item.topic, item.key) not in firsts:
             firsts.add((item.topic, item.key))
             if item.value is not None:
-                ahead[item.topic] += item.at > begins and (item.topic not in FOLLOWED or not shard.number)
+                if item.at > begins and (item.topic not in FOLLOWED or not shard.number):
+                    ahead[item.topic] += 1
                 mine[number] = item._replace(at=START)
     mine.sort()
     decisions = [item for item in mine if item.topic == DECISIONS.name]

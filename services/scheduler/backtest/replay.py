@@ -118,7 +118,7 @@ def replay(history: History, source: Source, published: Published, world: World)
         if item.topic not in FOLLOWED:
             people.setdefault(item.key, _Person(item.key)).expect(item)
     found = Replay()
-    for item in history.decisions:
+    for item in sorted(history.decisions, key=_recorded):
         event = event_of(item, source)
         if not isinstance(event, DecisionRecorded):
             message = f"{source.name(item)}: a tombstone among decisions; leave it out"
@@ -132,6 +132,10 @@ def replay(history: History, source: Source, published: Published, world: World)
         # The recorded verdict counts for what comes after: one difference must not bring about more.
         person.state = record(person.state, event.data)
     return found
+
+
+def _recorded(item: Item) -> tuple[datetime, int, int, int, int]:
+    return item.at, item.partition, item.offset, item.part, item.place
 
 
 def _again(state: CustomerState, recorded: Decision, published: Published, world: World) -> Decision | None:
