@@ -85,6 +85,8 @@ class Stack:
         """Start a service, or start it again where it was: same port, same data, same log."""
         own = {
             "ORDERWAKE_HTTP_PORT": str(self.ports[name]),
+            # Where business time runs or leaps, everything is long overdue.
+            "ORDERWAKE_CATCH_UP_PER_SECOND": "0",
             "ORDERWAKE_DATA_DIR": str(self.folder / "data" / name),
         }
         await self._spawn(name, {**self.environment, **own}, "-m", "services.cli", name)

@@ -35,6 +35,18 @@ DECISION_LATENESS = Histogram(
     "Business seconds between a step's due time and its decision.",
     buckets=(1, 10, 60, 300, 1800, 3600, 14400, 86400),
 )
+STEPS_CATCHING_UP = Gauge(
+    "orderwake_steps_catching_up", "Steps so long overdue that the catch-up budget bears on them."
+)
+SWITCHES = Gauge("orderwake_switches", "Scopes that are paused or stopped now.", ["action"])
+GUARD_RATE = Gauge(
+    "orderwake_guard_rate",
+    "Share of a journey's messages of the guard's window that drew a complaint, a bounce or an unsubscription.",
+    ["shop", "journey", "limit"],
+)
+GUARD_TRIPS = Counter(
+    "orderwake_guard_trips_total", "Journeys that a guard stopped.", ["shop", "journey", "limit"]
+)
 OUTBOX_WAITING = Gauge("orderwake_outbox_waiting", "Rows that the relay has not published yet.")
 
 SENDS = Counter(

@@ -141,6 +141,16 @@ class Settings(BaseModel):
         ),
     ] = SecretStr("")
 
+    catch_up_per_second: Annotated[
+        float,
+        Field(
+            ge=0, description="messages a second, in all, decided of steps that are long overdue; 0: no limit"
+        ),
+    ] = 200.0
+    catch_up_after_minutes: Annotated[
+        float, Field(gt=0, description="business minutes past its time from which a step is long overdue")
+    ] = 5.0
+
     smtp_host: str = "127.0.0.1"
     smtp_port: Annotated[int, Field(ge=1, le=65535)] = 25
     smtp_connections: Annotated[int, Field(ge=1, le=100)] = 4

@@ -7,8 +7,10 @@ from typing import Any
 
 from aiohttp import web
 
+from services.scheduler.catch_up import CatchUp
 from services.scheduler.deciding import Decider
 from services.scheduler.domain import Published
+from services.scheduler.guards import Counting, Guards
 from services.scheduler.intake import TOPICS, Intake
 from services.scheduler.journeys import load_folder
 from services.scheduler.poller import Poller
@@ -49,12 +51,13 @@ async def build(settings: Settings, clock: Clock) -> AsyncIterator[Running]:
             settings=settings,
             clock=clock,
             guard=guard,
-            handle=Intake(clock, outlook=views).handle,
+            handle=Intake(clock, outlook=views, counting=Counting(views.switches)).handle,
         )
         follower = Follower(settings, FOLLOWED, views.take)
         relay = Relay(pool, producer)
         poller = Poller(pool, decider, settings, clock, relay.wake)
-        status = Status(pool, poller, clock)
+        status = Status(pool, poller, clock, CatchUp(settings, clock), views.switches)
+        guards = Guards(pool, views.switches, clock, relay.wake)
 
         async def publish(stopping: asyncio.Event) -> None:
             # Without complements, no gap is known that a step might wait for.
@@ -69,6 +72,12 @@ async def build(settings: Settings, clock: Clock) -> AsyncIterator[Running]:
             # Complements are known then, too: without them, steps would find no product.
             await _first(stopping, publisher.published.wait())
             await poller.run(stopping)
+
+        async def watch(stopping: asyncio.Event) -> None:
+            await _first(stopping, publisher.published.wait())
+            # Without controls, a journey would be counted from before its last resume.
+            await _first(stopping, follower.wait_caught_up())
+            await guards.run(stopping)
 
         def ready() -> dict[str, bool]:
             published = publisher.published.is_set()

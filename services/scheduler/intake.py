@@ -9,10 +9,12 @@ from services.scheduler.domain import CustomerState, Published, apply
 from services.scheduler.domain.erasure import erase
 from services.scheduler.domain.folding import fold
 from services.scheduler.domain.timing import NO_OUTLOOK, Outlook
+from services.scheduler.guards import Counting
 from shared import metrics
 from shared.clock import Clock
 from shared.ids import split_key
 from shared.kafka.records import Admitted
+from shared.switches import Switchboard
 from shared.topics import CARTS, CUSTOMER_PRODUCTS, CUSTOMERS, ENGAGEMENT, ORDERS, RETURNS, SHIPMENTS
 
 KEPT = timedelta(days=400)
@@ -24,10 +26,17 @@ TOPICS = (ORDERS, SHIPMENTS, RETURNS, CUSTOMERS, ENGAGEMENT, CARTS, CUSTOMER_PRO
 class Intake:
     """Applies batches. A duplicate changes no fact, so it writes nothing."""
 
-    def __init__(self, clock: Clock, known: Published | None = None, outlook: Outlook = NO_OUTLOOK) -> None:
+    def __init__(
+        self,
+        clock: Clock,
+        known: Published | None = None,
+        outlook: Outlook = NO_OUTLOOK,
+        counting: Counting | None = None,
+    ) -> None:
         self._known = known or Published()
         self._clock = clock
         self._outlook = outlook
+        self._counting = counting or Counting(Switchboard())
 
     async def handle(self, connection: store.Connection, batch: Sequence[Admitted]) -> None:
         """Apply a batch in the caller's transaction, which also holds the batch's positions.
@@ -41,13 +50,17 @@ class Intake:
         wanted = {key: news[0].record.partition for key, news in events.items()}
         now = self._clock.business()
         changed: list[tuple[store.Locked, CustomerState]] = []
+        before: list[CustomerState] = []
         for customer in await store.lock(connection, wanted):
             known = derive.state_of(customer)
             state = fold(reduce(_applied, events[customer.key], known), now - KEPT)
             if state != known:
                 changed.append((customer, state))
+                before.append(known)
         await store.save(connection, {customer.key: state.dump() for customer, state in changed})
         await rewrite_steps(connection, changed, self._known, now, self._outlook)
+        after = [state for _, state in changed]
+        await self._counting.count_responses(connection, zip(before, after, strict=True))
 
 
 async def rewrite_steps(

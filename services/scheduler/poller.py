@@ -11,10 +11,13 @@ import asyncpg
 import structlog
 
 from services.scheduler import in_force, intake, store
+from services.scheduler.catch_up import CatchUp, Grant
 from services.scheduler.deciding import Decider, Settled
-from services.scheduler.store import Locked
+from services.scheduler.guards import Counting
+from services.scheduler.store import Locked, Span
 from shared import metrics
 from shared.clock import Clock
+from shared.events import Verdict
 from shared.faults import PASSING
 from shared.kafka import outbox
 from shared.kafka.freshness import Fresh, fresh_partitions
@@ -50,6 +53,8 @@ class Poller:
         self._clock = clock
         self._committed = committed
         self._slot = secrets.randbelow(_SLOTS)
+        self._catch_up = CatchUp(settings, clock)
+        self._counting = Counting(decider.views.switches)
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Decide until `stopping` is set: at once while there is work, else looking ten times a second."""
@@ -72,14 +77,35 @@ class Poller:
         async with self._pool.acquire() as connection, connection.transaction():
             await self._agree(connection)
             trusted = sorted(await self.fresh(connection))
-            claimed = await store.claim(connection, now, trusted, paused, self._limit) if trusted else []
+            horizon = self._catch_up.horizon(now)
+            grant = await self._catch_up.grant(connection, horizon) if trusted else None
+            claimed = (
+                await self._claim(connection, Span(horizon, now), trusted, paused, grant) if trusted else []
+            )
             # Again, under the locks: nothing of these customers can be consumed now, so their states stand on
             # exactly these positions.
             fresh = await self.fresh(connection) if claimed else {}
             settled = await self._settle(claimed, fresh, now, paused)
             await self._write(connection, settled)
+            if grant and horizon:
+                await self._catch_up.spend(connection, grant, _overdue_sends(settled, horizon))
         self._count(settled, now)
         return len(settled)
+
+    async def _claim(
+        self,
+        connection: store.Connection,
+        due: Span,
+        trusted: Sequence[int],
+        paused: Sequence[Scope],
+        grant: Grant | None,
+    ) -> list[Locked]:
+        """Lock customers with steps that are due now, and as many with long overdue ones as are granted."""
+        claimed = await store.claim(connection, due, trusted, paused, self._limit)
+        if grant and grant.whole and due.after:
+            late = min(self._limit, grant.whole)
+            claimed += await store.claim(connection, Span(None, due.after), trusted, paused, late)
+        return list({customer.key: customer for customer in claimed}.values())
 
     async def _agree(self, connection: store.Connection) -> None:
         """Go by what is in force, until the transaction ends."""
@@ -115,6 +141,8 @@ class Poller:
         await store.write_steps(connection, change, keys)
         await outbox.put(connection, [row for each in settled for row in each.outgoing])
         await store.tally(connection, self._slot, _verdicts(settled))
+        decided_of = [(each.state, [decision for decision, _ in each.decisions]) for each in settled]
+        await self._counting.count_sends(connection, decided_of)
 
     def _count(self, settled: Sequence[Settled], now: datetime) -> None:
         for (verdict, reason), count in _verdicts(settled).items():
@@ -138,6 +166,14 @@ def _verdicts(settled: Sequence[Settled]) -> Counter[tuple[str, str]]:
         (decision.verdict.value, decision.reason.value if decision.reason else "")
         for each in settled
         for decision, _ in each.decisions
+    )
+
+
+def _overdue_sends(settled: Sequence[Settled], horizon: datetime) -> int:
+    return sum(
+        decision.verdict is Verdict.SEND and row.next_at <= horizon
+        for each in settled
+        for decision, row in each.decisions
     )
 
 

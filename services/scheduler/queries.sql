@@ -42,6 +42,7 @@ WITH RECURSIVE shops AS (
         FROM due_steps
         WHERE due_steps.shop_id = lines.shop_id
             AND next_at <= $1
+            AND next_at > $7
             AND partition_number = ANY($2::integer[])
             AND NOT EXISTS (
                 SELECT FROM paused
@@ -163,7 +164,8 @@ SELECT
     count(*) FILTER (WHERE next_at > $1) AS waiting,
     count(*) FILTER (WHERE next_at <= $1) AS overdue,
     count(*) FILTER (WHERE attempt > 0) AS deferred,
-    count(*) FILTER (WHERE next_at <= $1 AND attempt = 0) AS undecided
+    count(*) FILTER (WHERE next_at <= $1 AND attempt = 0) AS undecided,
+    count(*) FILTER (WHERE next_at <= $2) AS catching_up
 FROM due_steps;
 
 -- name: count_outbox

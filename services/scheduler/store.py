@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -65,6 +65,17 @@ Timing = tuple[datetime, datetime, int]
 
 
 @dataclass(frozen=True, slots=True)
+class Span:
+    """After `after` (None: from the beginning), up to `until`."""
+
+    after: datetime | None
+    until: datetime
+
+
+_BEGINNING = datetime(1, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
 class InForce:
     """The journeys that all processes go by, and the last customer derived anew since they do.
 
@@ -120,13 +131,15 @@ async def lock(connection: Connection, wanted: Mapping[CustomerKey, int]) -> lis
 
 
 async def claim(
-    connection: Connection, now: datetime, partitions: Sequence[int], paused: Sequence[Scope], limit: int
+    connection: Connection, due: Span, partitions: Sequence[int], paused: Sequence[Scope], limit: int
 ) -> list[Locked]:
-    """Lock up to `limit` customers who have a step due by `now`, passing over those that are held already.
+    """Lock up to `limit` customers who have a step due in a span, passing over those that are held already.
 
     Shops take turns: one with a million overdue steps delays another's only by its own share.
     """
-    rows = await connection.fetch(queries.claim, now, partitions, *_paused_columns(paused), limit)
+    rows = await connection.fetch(
+        queries.claim, due.until, partitions, *_paused_columns(paused), limit, due.after or _BEGINNING
+    )
     return [_locked(row) for row in rows]
 
 
@@ -223,9 +236,11 @@ async def lock_next(
     return [_locked(row) for row in await connection.fetch(queries.lock_next, *after, limit, shops)]
 
 
-async def count_steps(connection: Connection, now: datetime) -> dict[str, int]:
-    """Count what waits: in the future, overdue, deferred at least once, and overdue without any verdict."""
-    return dict(await connection.fetchrow(queries.count_steps, now))
+async def count_steps(
+    connection: Connection, now: datetime, horizon: datetime | None = None
+) -> dict[str, int]:
+    """Count what waits: in the future, overdue, deferred at least once, overdue without any verdict, due by `horizon`."""
+    return dict(await connection.fetchrow(queries.count_steps, now, horizon))
 
 
 async def count_outbox(connection: Connection) -> int:

@@ -150,6 +150,7 @@ async def stand(infrastructure: Infrastructure, database_url: str, tmp_path: Pat
         database_url=database_url,
         topic_partitions=2,
         journeys_dir=tmp_path,
+        catch_up_per_second=0,
     )
     await fresh_topics(settings)
     await migrate(database_url, "scheduler", MIGRATIONS)

@@ -222,7 +222,9 @@ class Bench:
 async def bench(database_url: str, journeys: Iterable[Journey], views: Views) -> AsyncIterator[Bench]:
     """Yield a bench on an empty database, with every partition fresh."""
     await migrate(database_url, "scheduler", MIGRATIONS)
-    settings = Settings(database_url=database_url, scheduler_claim=50, stale_after_seconds=60)
+    settings = Settings(
+        database_url=database_url, scheduler_claim=50, stale_after_seconds=60, catch_up_per_second=0
+    )
     pool = await create_pool(settings, "scheduler")
     ready = Bench(pool, settings, {each.id: each for each in journeys}, views)
     await ready.fresh()
