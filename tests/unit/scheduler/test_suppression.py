@@ -180,10 +180,10 @@ def test_without_any_candidate_an_offer_is_skipped_but_a_plain_message_goes() ->
     assert decided(state(*READY), journey(step(offer=None)), proposed=()).verdict is Verdict.SEND
 
 
-def test_out_of_stock_products_are_no_candidates() -> None:
+def test_when_all_that_fits_is_out_of_stock_the_reason_says_so() -> None:
     shelf = catalogue(product("toner", in_stock=False))
     decision = decided(state(*READY), journey(), proposed=candidates("toner"), shelf=shelf)
-    assert decision.reason is Reason.NO_CANDIDATE
+    assert objections(decision) == [Reason.OUT_OF_STOCK, Reason.NO_CANDIDATE]
     assert rule(decision, Reason.NO_CANDIDATE).inputs["left_out"] == {"out_of_stock": ["toner"]}
 
 
