@@ -19,6 +19,7 @@ PROCESSES = {
 }
 _ROOT = Path(__file__).parent
 _COMMANDS = {
+    "journeys": ("services.scheduler.commands_journeys", "journeys"),
     "backtest": ("services.scheduler.commands_backtest", "backtest"),
     "affinity": ("services.recommender.commands_affinity", "affinity"),
     "report": ("services.reporting.commands", "report"),

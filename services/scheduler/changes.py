@@ -1,6 +1,6 @@
 """What a folder, or an older version, would change in what is in force."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from services.scheduler.domain import Journey
@@ -21,6 +21,11 @@ class Change:
     old: Item | None
     new: Item | None
 
+    @property
+    def differs(self) -> bool:
+        """Whether anything would be other than it is."""
+        return self.old is None or self.new is None or version_of(self.old) != version_of(self.new)
+
 
 def of_folder(
     published: Published,
@@ -36,9 +41,7 @@ def of_folder(
     items: list[Item] = [*journeys.values(), *programmes.values()]
     found = [of_item(published, item) for item in items]
     found += [_withdrawal(published, standing, name) for name in withdrawn]
-    return sorted(
-        (each for each in found if not _same(each.old, each.new)), key=lambda each: (each.kind, each.name)
-    )
+    return sorted((each for each in found if each.differs), key=lambda each: (each.kind, each.name))
 
 
 def of_item(published: Published, item: Item) -> Change:
@@ -64,12 +67,3 @@ def _withdrawal(published: Published, standing: Mapping[str, Journey], name: str
     known = ", ".join(sorted([*standing, *published.programmes])) or "nothing"
     message = f"{name} cannot be withdrawn: it is not in force; in force are: {known}"
     raise PublicationError(message)
-
-
-def _same(old: Item | None, new: Item | None) -> bool:
-    return old is not None and new is not None and version_of(old) == version_of(new)
-
-
-def shops(changes: Iterable[Change]) -> set[str]:
-    """Return the shops whose customers they may concern."""
-    return {each.shop for each in changes}

@@ -3,10 +3,10 @@
 import asyncio
 import multiprocessing
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from itertools import pairwise
 
 import asyncpg
@@ -48,17 +48,6 @@ class Plan:
     def total(self, effect: Effect) -> int:
         """How many open steps an effect concerns."""
         return sum(count for shift, count in self.steps.items() if shift.effect == effect)
-
-
-@dataclass(frozen=True)
-class Gaps:
-    """What is foretold of products, by shop and product, so that other processes know it too."""
-
-    known: Mapping[tuple[str, str], timedelta]
-
-    def gap(self, shop: str, product: str) -> timedelta | None:
-        """Return how long after a product people usually buy what goes with it."""
-        return self.known.get((shop, product))
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """The record of what was published: rows that are added and never changed, and what they put in force."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -92,6 +92,27 @@ async def get(connection: Connection, seq: int) -> Entry:
         message = f"there is no publication {seq}; `orderwake journeys show` lists them"
         raise PublicationError(message)
     return _entry(row)
+
+
+def standing(entries: Iterable[Entry]) -> dict[tuple[Kind, str], Entry]:
+    """Return the publications that are in force for new orders, by kind and name; `entries` are in their order."""
+    last = {(each.kind, each.name): each for each in entries if not each.proposed}
+    return {key: each for key, each in last.items() if each.body is not None}
+
+
+def version(entries: Iterable[Entry], text: str, name: str | None = None) -> Entry:
+    """Return the publication of a version, given by its first digits. Raises PublicationError unless one version has them."""
+    named = [each for each in entries if each.body is not None and name in (None, each.name)]
+    found = {(each.kind, each.name, each.version): each for each in named if each.version.startswith(text)}
+    if len(found) == 1:
+        return next(iter(found.values()))
+    of = f" of {name}" if name else ""
+    if found:
+        those = ", ".join(f"{each.name}@{each.version}" for each in found.values())
+        message = f"several versions{of} begin with {text}: {those}; give more of it"
+    else:
+        message = f"no version{of} begins with {text}; `orderwake journeys show{' ' + name if name else ''}` lists them"
+    raise PublicationError(message)
 
 
 async def put(connection: Connection, draft: Draft, at: datetime, machine: datetime) -> int:
