@@ -74,6 +74,10 @@ RECOMMENDATION_SECONDS = Histogram(
     buckets=(0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1),
 )
 
+CODES_LEFT = Gauge(
+    "orderwake_codes_left", "Discount codes of a pool that no customer has yet.", ["shop", "pool"]
+)
+
 PAGE_ANSWERS = Counter(
     "orderwake_page_answers_total",
     "Requests of thank-you pages answered: offer, or the reason why there was none.",

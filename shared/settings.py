@@ -15,7 +15,7 @@ from shared.clock import Clock, clock_from
 from shared.errors import SettingsError
 
 _HERE = ("127.0.0.1", "localhost", "::1", "host.docker.internal")
-_OWN = ("link_secret", "guest_salt", "postal_address")
+_OWN = ("link_secret", "guest_salt", "code_secret", "postal_address")
 
 
 def _clock_setting(value: str) -> str:
@@ -113,6 +113,10 @@ class Settings(BaseModel):
     scheduler_claim: Annotated[
         int, Field(ge=1, le=5000, description="customers decided in one transaction")
     ] = 200
+
+    code_secret: Annotated[
+        SecretStr, Field(description="signs the discount codes that journeys have made, by `prefix`")
+    ] = SecretStr("change-me-per-deployment")
 
     thank_you_keys: Annotated[
         str,
