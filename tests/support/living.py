@@ -183,6 +183,26 @@ class Story:
         """Return the last decision on a step."""
         return next(decision for due, decision in reversed(self.decided) if due.step == step)
 
+    def sent(self, step: str) -> tuple[str, str | None]:
+        """Return when a step was sent after `MONDAY_NOON`, and its template or the kind of its hand-over."""
+        due, decision = next(
+            each for each in self.decided if each[0].step == step and each[1].verdict is Verdict.SEND
+        )
+        terms = self.published.journey(due.journey, due.journey_version).leaves[due.leaf].step
+        return _span(decision.decided_at - MONDAY_NOON), terms.template or terms.hand_over
+
+    def incentive(self, step: str) -> str:
+        """Return what sweetens the offer of a step: kind and value, and when it ends after `MONDAY_NOON`."""
+        offer = self.verdict(step).offer
+        terms = offer.incentive if offer else events.Incentive(kind="none")
+        until = f" until {_span(terms.expires_at - MONDAY_NOON)}" if terms.expires_at else ""
+        return f"{terms.kind}{f' {terms.value}' if terms.value else ''}{until}"
+
+    def products(self, step: str) -> list[str]:
+        """List the products of the last decision on a step."""
+        offer = self.verdict(step).offer
+        return [each.product_id for each in offer.products] if offer else []
+
     def _complements(self, bought: str, others: Sequence[str]) -> Event:
         days, gap = self.gap_days, None
         if days is not None:
