@@ -11,6 +11,7 @@ from services.scheduler.domain import (
     CustomerState,
     Due,
     Published,
+    arbiter,
     decide,
     hand_over,
     message,
@@ -18,8 +19,11 @@ from services.scheduler.domain import (
 )
 from services.scheduler.domain.timing import order_of
 from services.scheduler.store import Locked, Waiting
+from services.scheduler.till import Till
 from services.scheduler.views import Views
+from shared.errors import RetryLater
 from shared.events import (
+    Candidate,
     Channel,
     Decision,
     DecisionRecorded,
@@ -58,27 +62,87 @@ class Decider:
     law: ContactHours
 
     def settle(
-        self, customer: Locked, now: datetime, positions: Mapping[str, int], paused: Collection[Scope]
+        self,
+        customer: Locked,
+        now: datetime,
+        positions: Mapping[str, int],
+        paused: Collection[Scope],
+        till: Till | None = None,
     ) -> Settled:
-        """Decide every step due by `now` and not paused; each counts towards the next one's caps."""
+        """Decide every step due by `now` and not paused; each counts towards the next one's caps.
+
+        Incentives take from the `till`; without one nobody counts budgets, and codes of customers' own are left out. Raises
+        RetryLater if it cannot be told now whether there is a code for one; the till is then as it was.
+        """
+        if till is None:
+            return self._settled(customer, now, positions, paused, None)
+        mark = till.mark
+        try:
+            return self._settled(customer, now, positions, paused, till)
+        except RetryLater:
+            till.undo(mark)
+            raise
+
+    def _settled(
+        self,
+        customer: Locked,
+        now: datetime,
+        positions: Mapping[str, int],
+        paused: Collection[Scope],
+        till: Till | None,
+    ) -> Settled:
         before = state = derive.state_of(customer)
         decisions: list[tuple[Decision, Waiting]] = []
         outgoing: list[Outgoing] = []
         open_ones = derive.undecided(state, self.published, now, self.views)
-        for due, row in zip(open_ones, derive.waiting(customer, state, open_ones), strict=True):
-            held = any(each.holds(customer.shop_id, due.journey, due.channel) for each in paused)
-            if row.next_at <= now and not held:
-                decision, wanted = self._decide(state, due, row.attempt + 1, positions, now)
-                state = record(state, decision)
-                decisions.append((decision, row))
-                outgoing += _outgoing(customer, decision, wanted)
-        if state is not before:
+        for due, row in self._turns(customer, state, open_ones, now, paused):
+            decision, wanted = self._decide(state, due, row.attempt + 1, positions, now, till)
+            if till is not None:
+                till.take(customer.shop_id, decision)
+            state = record(state, decision)
+            decisions.append((decision, row))
+            outgoing += _outgoing(customer, decision, wanted)
+        if customer.shop_id in self.published.looking_back and state is not before:
             # Again, since a verdict may be what another step waits for.
             open_ones = derive.undecided(state, self.published, now, self.views)
+        else:
+            open_ones = [due for due in open_ones if not derive.settled(state, due)]
         return Settled(customer, state, derive.waiting(customer, state, open_ones), decisions, outgoing)
 
-    def _decide(
-        self, state: CustomerState, due: Due, attempt: int, positions: Mapping[str, int], now: datetime
+    def _turns(
+        self,
+        customer: Locked,
+        state: CustomerState,
+        open_ones: Sequence[Due],
+        now: datetime,
+        paused: Collection[Scope],
+    ) -> list[tuple[Due, Waiting]]:
+        """List what is due by `now` and not held, in the order in which it is to be decided."""
+        rows = {row.message_id: row for row in derive.waiting(customer, state, open_ones)}
+        ready = [
+            due
+            for due in open_ones
+            if rows[due.message_id].next_at <= now
+            and not any(each.holds(customer.shop_id, due.journey, due.channel) for each in paused)
+        ]
+
+        def inputs(due: Due) -> tuple[Sequence[Candidate], Context]:
+            programme = self.published.programme(state.shop)
+            order = order_of(state, due.order_id, programme)
+            found = self.views.proposals(state.shop, order.products if order else ())
+            return found.candidates, Context(self.views.catalogue(state.shop), self.law, programme=programme)
+
+        order = arbiter.order(state, ready, self.published, inputs, now)
+        return [(due, rows[due.message_id]) for due in order]
+
+    def _decide(  # noqa: PLR0913, PLR0917  what one decision stands on
+        self,
+        state: CustomerState,
+        due: Due,
+        attempt: int,
+        positions: Mapping[str, int],
+        now: datetime,
+        till: Till | None,
     ) -> tuple[Decision, Message | HandOver | None]:
         journey = self.published.journey(due.journey, due.journey_version)
         programme = self.published.programme(state.shop)
@@ -92,6 +156,8 @@ class Decider:
             proposals.version,
             programme,
             self.views.switches.stopped(state.shop, due.journey, due.channel),
+            budgets=till.left(state.shop) if till else None,
+            codes=till.codes(state.shop) if till else None,
         )
         decision = decide(state, due, journey, proposals.candidates, context, now)
         if decision.verdict is not Verdict.SEND:

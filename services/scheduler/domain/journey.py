@@ -381,6 +381,25 @@ class Journey(Part):
         """Whether some step waits for what may come months after the order: a delivery, a reorder point, a gap."""
         return any(leaf.step.after in ("delivery", "reorder", "gap") for leaf in self.leaves)
 
+    @cached_property
+    def waits_for_gap(self) -> bool:
+        """Whether some step waits for a predicted gap, which may be half a year."""
+        return any(leaf.step.after == "gap" for leaf in self.leaves)
+
+    @cached_property
+    def looks_back(self) -> bool:
+        """Whether a verdict may change which other steps are due: a step or condition of it may look at what was sent."""
+        return not (
+            self.re_entry == "always"
+            and isinstance(self.entry, When)
+            and all(
+                isinstance(leaf.step.after, str)
+                and isinstance(leaf.step.when, When)
+                and all(isinstance(gate.condition, When) for gate in leaf.gates)
+                for leaf in self.leaves
+            )
+        )
+
     def step(self, step: str) -> Step:
         """The step with this id, the first of its variants. Raises KeyError if there is none."""
         return self._steps[step]

@@ -56,6 +56,11 @@ class Published:
             found[edition.journey.shop].append(edition)
         return {shop: tuple(each) for shop, each in found.items()}
 
+    @cached_property
+    def looking_back(self) -> frozenset[str]:
+        """Shops of which some journey looks at verdicts to tell what is due."""
+        return frozenset(each.journey.shop for each in self.editions if each.journey.looks_back)
+
     def journey(self, journey: str, version: str) -> Journey:
         """Return a published version. Raises KeyError if there is none."""
         return self._versions[journey, version]

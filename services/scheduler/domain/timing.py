@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
-from typing import NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -104,10 +104,11 @@ def open_due(
     found = enrolments(state, published, since)
     if not found:
         return []
+    begun = {enrolment.order_id for enrolment in found}
     settled = frozenset(
         (fact.journey, fact.order_id, fact.step, fact.occurrence)
         for fact in state.verdicts.values()
-        if fact.final
+        if fact.order_id in begun and fact.final
     )
     return [
         each
@@ -136,20 +137,16 @@ def enrolments(state: CustomerState, published: Published, since: datetime | Non
     entered: dict[str, list[Enrolment]] = {}
     for edition in editions:
         journey, carts = edition.journey, edition.journey.starts == "cart"
+        lets_all_in = journey.re_entry == "always"
         for order_id, order in began:
             if (
                 order_id.startswith(facts.CART_PREFIX) is carts
+                and (not lets_all_in or not _over(state, journey, order_id, order, since))
                 and edition.takes(order.placed_at)
-                and (journey.re_entry != "always" or not _over(state, journey, order_id, order, since))
                 and _enters(state, journey, order_id, order, programme)
             ):
                 entered.setdefault(journey.id, []).append(Enrolment(edition, order_id, order))
-    return [
-        each
-        for name, found in entered.items()
-        for each in _let_in(state, name, found)
-        if not _over(state, each.edition.journey, each.order_id, each.order, since)
-    ]
+    return [each for name, found in entered.items() for each in _let_in(state, name, found, since)]
 
 
 def _beginnings(state: CustomerState, programme: Programme) -> list[tuple[str, OrderFacts]]:
@@ -195,11 +192,26 @@ def _enters(
     return holds(journey.entry, known)
 
 
-def _let_in(state: CustomerState, journey: str, found: list[Enrolment]) -> list[Enrolment]:
-    """Leave out who entered too recently, by the journey's `re_entry`; whoever has a verdict in it is in already."""
+def _let_in(
+    state: CustomerState, journey: str, found: list[Enrolment], since: datetime | None
+) -> list[Enrolment]:
+    """Leave out who entered too recently, by the journey's `re_entry`; whoever has a verdict in it is in already.
+
+    Those that are over bar others, and are then left out themselves.
+    """
     terms = found[-1].edition.journey.re_entry
-    if terms == "always":
-        return found
+    kept = found if terms == "always" else _apart(state, journey, found, terms)
+    return [
+        one
+        for one in kept
+        if one.edition.journey.re_entry == "always"
+        or not _over(state, one.edition.journey, one.order_id, one.order, since)
+    ]
+
+
+def _apart(
+    state: CustomerState, journey: str, found: list[Enrolment], terms: timedelta | Literal["once"]
+) -> list[Enrolment]:
     inside = {fact.order_id for fact in state.verdicts.values() if fact.journey == journey}
     kept: list[Enrolment] = []
     began = sorted(each.order.placed_at for each in found if each.order_id in inside)
@@ -221,9 +233,11 @@ def _over(
     if since is None:
         return False
     last = order.placed_at
+    if last + journey.reach + SLACK >= since:
+        return False
     if journey.waits_long:
         last = max(last, state.deliveries.get(order_id, last), _reorder_at(state, order_id, order) or last)
-        if any(leaf.step.after == "gap" for leaf in journey.leaves):
+        if journey.waits_for_gap:
             last += timedelta(days=182)
     return last + journey.reach + SLACK < since
 
@@ -373,14 +387,17 @@ def _reorder_at(state: CustomerState, order_id: str, order: OrderFacts) -> datet
     if state.predictions is None:
         return None
     foretold = state.predictions.reorder_at
-    later = {
-        product
-        for key, other in state.orders.items()
-        if other.stands and (other.placed_at, key) > (order.placed_at, order_id)
-        for product in other.products
+    times = {
+        each: foretold[each]
+        for each in order.products
+        if each in foretold and foretold[each] > order.placed_at
     }
-    times = [foretold[each] for each in order.products if each in foretold and each not in later]
-    return min((each for each in times if each > order.placed_at), default=None)
+    if times:
+        for key, other in state.orders.items():
+            if other.stands and (other.placed_at, key) > (order.placed_at, order_id):
+                for product in times.keys() & other.products:
+                    del times[product]
+    return min(times.values(), default=None)
 
 
 def moments(step: Step, anchor: datetime, zone: ZoneInfo) -> Iterator[datetime]:
