@@ -4,14 +4,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from heapq import heappop, heappush
-from uuid import UUID
 
 from services.scheduler.backtest.world import World
 from services.scheduler.domain import (
+    Context,
     CustomerState,
     Due,
     Published,
     apply,
+    arbiter,
     decide,
     open_due,
     page_due,
@@ -21,7 +22,7 @@ from services.scheduler.domain.erasure import erase
 from services.scheduler.domain.folding import fold
 from services.scheduler.domain.journey import AfterAnswer, AfterStep
 from services.scheduler.intake import KEPT
-from shared.events import Decision, Event, OrderRecorded
+from shared.events import Candidate, Decision, Event, OrderRecorded
 from shared.ids import split_key
 
 Observer = Callable[[str, Due, Decision], None]
@@ -100,7 +101,7 @@ class Life:
             heappush(self._agenda, (min(row.next_at for row in person.rows), key))
 
     def _settle(self, key: bytes, person: _Person, wanted: list[_Row], at: datetime) -> None:
-        for row in sorted(wanted, key=_turn):
+        for row in self._in_turn(person.state, wanted, at):
             row.attempt += 1
             decision = self._decide(person, row.due, row.attempt, at)
             if decision.next_at is None:
@@ -111,6 +112,15 @@ class Life:
             self._derive(key, person, at)
         else:
             self._note(key, person)
+
+    def _in_turn(self, state: CustomerState, wanted: Sequence[_Row], at: datetime) -> list[_Row]:
+        def inputs(each: Due) -> tuple[Sequence[Candidate], Context]:
+            proposals = self._world.proposals(state, each, self._published)
+            return proposals.candidates, self._world.context(state, self._published, 1, proposals.version)
+
+        rows = {row.due.message_id: row for row in wanted}
+        order = arbiter.order(state, [row.due for row in wanted], self._published, inputs, at)
+        return [rows[each.message_id] for each in order]
 
     def _decide(self, person: _Person, each: Due, attempt: int, at: datetime) -> Decision:
         state = person.state
@@ -134,10 +144,6 @@ def _row(state: CustomerState, each: Due) -> _Row:
     if known is None:
         return _Row(each, each.due_at, 0)
     return _Row(each, max(known.next_at or each.due_at, each.due_at), known.attempt)
-
-
-def _turn(row: _Row) -> tuple[int, datetime, UUID]:
-    return row.due.priority, row.due.due_at, row.due.message_id
 
 
 def _reacts(published: Published) -> bool:
