@@ -16,6 +16,7 @@ from aiokafka.partitioner import murmur2
 from services.scheduler import store
 from services.scheduler.deciding import Decider
 from services.scheduler.domain import CustomerState, Journey, Programme, Published
+from services.scheduler.guards import Counting
 from services.scheduler.intake import TOPICS, Intake
 from services.scheduler.poller import Poller
 from services.scheduler.publish import Publisher
@@ -178,7 +179,8 @@ class Bench:
         """Let the intake have a batch."""
         batch = [each if isinstance(each, Admitted) else admitted(each) for each in news]
         async with self.pool.acquire() as connection, connection.transaction():
-            await Intake(self.clock, outlook=self.views).handle(connection, batch)
+            counting = Counting(self.views.switches)
+            await Intake(self.clock, outlook=self.views, counting=counting).handle(connection, batch)
 
     async def fresh(
         self, partitions: Iterable[int] = range(PARTITIONS), *, ago: timedelta = timedelta()
