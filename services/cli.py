@@ -29,6 +29,7 @@ _COMMANDS = {
     "pause": ("services.scheduler.commands_controls", "pause"),
     "stop": ("services.scheduler.commands_controls", "stop"),
     "resume": ("services.scheduler.commands_controls", "resume"),
+    "codes": ("services.scheduler.commands_codes", "codes"),
     "controls": ("services.scheduler.commands_controls", "controls"),
 }
 

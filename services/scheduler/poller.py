@@ -4,6 +4,7 @@ import asyncio
 import secrets
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -15,8 +16,10 @@ from services.scheduler.catch_up import CatchUp, Grant
 from services.scheduler.deciding import Decider, Settled
 from services.scheduler.guards import Counting
 from services.scheduler.store import Locked, Span
+from services.scheduler.till import Till, Tills
 from shared import metrics
 from shared.clock import Clock
+from shared.errors import RetryLater
 from shared.events import Verdict
 from shared.faults import PASSING
 from shared.kafka import outbox
@@ -54,6 +57,7 @@ class Poller:
         self._committed = committed
         self._slot = secrets.randbelow(_SLOTS)
         self._catch_up = CatchUp(settings, clock)
+        self._tills = Tills(settings.code_secret.get_secret_value().encode())
         self._counting = Counting(decider.views.switches)
 
     async def run(self, stopping: asyncio.Event) -> None:
@@ -63,7 +67,7 @@ class Poller:
             try:
                 if await self.run_once(self._clock.business()):
                     continue
-            except PASSING as error:
+            except (*PASSING, RetryLater) as error:
                 log.warning("poller_retrying", error=type(error).__name__)
                 pause = _RETRY_SECONDS
             await _rest(stopping, pause)
@@ -85,8 +89,10 @@ class Poller:
             # Again, under the locks: nothing of these customers can be consumed now, so their states stand on
             # exactly these positions.
             fresh = await self.fresh(connection) if claimed else {}
-            settled = await self._settle(claimed, fresh, now, paused)
+            till = await self._tills.open(connection, self._decider.published, _by_shop(claimed), now)
+            settled = await self._settle(claimed, fresh, now, paused, till)
             await self._write(connection, settled)
+            await till.close(connection, self._clock.machine())
             if grant and horizon:
                 await self._catch_up.spend(connection, grant, _overdue_sends(settled, horizon))
         self._count(settled, now)
@@ -114,13 +120,14 @@ class Poller:
             self._decider = replace(self._decider, published=published)
 
     async def _settle(
-        self, claimed: Sequence[Locked], fresh: Fresh, now: datetime, paused: Sequence[Scope]
+        self, claimed: Sequence[Locked], fresh: Fresh, now: datetime, paused: Sequence[Scope], till: Till
     ) -> list[Settled]:
         settled = []
         for customer in claimed:
             if customer.partition in fresh:
                 positions = fresh[customer.partition]
-                settled.append(self._decider.settle(customer, now, positions, paused))
+                with suppress(RetryLater):
+                    settled.append(self._decider.settle(customer, now, positions, paused, till))
                 # Hundreds of decisions take a while, and heartbeats cannot wait.
                 await asyncio.sleep(0)
         return settled
@@ -175,6 +182,13 @@ def _overdue_sends(settled: Sequence[Settled], horizon: datetime) -> int:
         for each in settled
         for decision, row in each.decisions
     )
+
+
+def _by_shop(claimed: Sequence[Locked]) -> dict[str, list[str]]:
+    customers: dict[str, list[str]] = {}
+    for customer in claimed:
+        customers.setdefault(customer.shop_id, []).append(customer.customer_id)
+    return customers
 
 
 async def _rest(stopping: asyncio.Event, seconds: float) -> None:
