@@ -3,6 +3,7 @@
 import json
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
@@ -15,7 +16,7 @@ from tests.support.samples import START
 
 ORIGIN = "https://shop.example"
 PK, SK = "pk_skincare_1", "sk_skincare_1"
-KEYED = {
+KEYED: dict[str, Any] = {
     "thank_you_keys": f"skincare:{PK}",
     "thank_you_secret_keys": SecretStr(f"skincare:{SK}"),
     "thank_you_origins": ORIGIN,

@@ -22,6 +22,7 @@ button{font:inherit;font-weight:600;color:var(--on);background:var(--a);border:0
 button:disabled{opacity:.6}
 :focus-visible{outline:3px solid var(--a);outline-offset:2px}
 [role=status]{margin-top:8px}
+p:empty{margin:0}
 .ok{color:var(--ok);font-weight:600}
 @media(max-width:480px){button{width:100%}}`;
 
@@ -120,7 +121,7 @@ button:disabled{opacity:.6}
         return;
       }
       button.disabled = false;
-      said.textContent = given.sorry || "That did not work. Please try again.";
+      said.textContent = given.sorry || "Please try again.";
     };
     card.append(button, said);
     if (offer.accepted_at) done();
