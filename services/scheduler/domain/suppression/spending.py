@@ -37,7 +37,7 @@ def _inputs(sweetener: Sweetener) -> dict[str, Any]:
         said["cost"] = _exact(sweetener.cost)
         said["left"] = _exact(sweetener.left)
         said["per"] = budget.per
-        said["action"] = budget.action
+        said["when_spent"] = budget.action
     return said
 
 
