@@ -21,6 +21,7 @@ class Catalogue:
         self._products: dict[str, Product] = {}
         self._in_category: dict[str, set[str]] = defaultdict(set)
         self._of_brand: dict[str, set[str]] = defaultdict(set)
+        self._sorted: dict[tuple[str, str], list[Product]] = {}
         for product in products:
             self.put(product)
 
@@ -33,6 +34,7 @@ class Catalogue:
         self._products[product.product_id] = product
         self._in_category[product.category or ""].add(product.product_id)
         self._of_brand[product.brand or ""].add(product.product_id)
+        self._changed(product)
 
     def remove(self, product_id: str) -> None:
         """Forget a product; nothing happens if it is not known."""
@@ -40,18 +42,36 @@ class Catalogue:
         if known is not None:
             self._in_category[known.category or ""].discard(product_id)
             self._of_brand[known.brand or ""].discard(product_id)
+            self._changed(known)
 
     def get(self, product_id: str) -> Product | None:
         """Return the product, if it is known."""
         return self._products.get(product_id)
 
     def in_category(self, category: str) -> Sequence[Product]:
-        """Return the products of a category, ordered by id."""
-        return [self._products[product_id] for product_id in sorted(self._in_category.get(category, ()))]
+        """Return the products of a category, the cheapest first, then by id; one without a price comes before all."""
+        return self._cheapest("category", category, self._in_category)
 
     def of_brand(self, brand: str) -> Sequence[Product]:
-        """Return the products of a brand, ordered by id."""
-        return [self._products[product_id] for product_id in sorted(self._of_brand.get(brand, ()))]
+        """Return the products of a brand, in the same order."""
+        return self._cheapest("brand", brand, self._of_brand)
+
+    def _cheapest(self, kind: str, name: str, ids: Mapping[str, set[str]]) -> Sequence[Product]:
+        # A brand may hold half of a shop: what every decision asks for is sorted once.
+        found = self._sorted.get((kind, name))
+        if found is None:
+            products = [self._products[product_id] for product_id in ids.get(name, ())]
+            found = self._sorted[kind, name] = sorted(products, key=by_price)
+        return found
+
+    def _changed(self, product: Product) -> None:
+        self._sorted.pop(("category", product.category or ""), None)
+        self._sorted.pop(("brand", product.brand or ""), None)
+
+
+def by_price(product: Product) -> tuple[Decimal, str]:
+    """Key to sort products by: the cheaper first, then by id."""
+    return product.price or Decimal(0), product.product_id
 
 
 class ContactHours(Protocol):

@@ -1,15 +1,18 @@
 """Which products go into an offer, and what became of the rest."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import cached_property
+from heapq import merge
+from itertools import islice
 from uuid import UUID
 
 import cel
 
 from services.scheduler.domain.conditions import facts_of, holds
-from services.scheduler.domain.context import Catalogue
+from services.scheduler.domain.context import Catalogue, by_price
 from services.scheduler.domain.customer import CustomerState, OrderFacts, VerdictFacts
 from services.scheduler.domain.ownership import owned, sent_back
 from services.scheduler.domain.programme import Programme
@@ -239,35 +242,51 @@ def _of_categories(shelf: Shelf, categories: Sequence[str]) -> Iterator[Group]:
     bought = set(shelf.order.categories.values())
     for category in categories:
         if category not in bought:
-            products = _ranked(shelf, shelf.catalogue.in_category(category))
+            products = _in(shelf, category)
             yield (_chosen(shelf, product, "journey") for product in products)
 
 
 def _of_brands(shelf: Shelf) -> Iterator[Group]:
     brands = sorted({each.brand for each in shelf.bought if each.brand})
-    products = [product for brand in brands for product in shelf.catalogue.of_brand(brand)]
-    yield from ([_chosen(shelf, product, "brand")] for product in _ranked(shelf, products))
+    listed = [shelf.catalogue.of_brand(brand) for brand in brands]
+    products = _ranked(shelf, listed, lambda product: product.brand in brands)
+    yield from ([_chosen(shelf, product, "brand")] for product in products)
+
+
+def _in(shelf: Shelf, category: str) -> Iterator[Product]:
+    return _ranked(
+        shelf, [shelf.catalogue.in_category(category)], lambda product: product.category == category
+    )
 
 
 def _dearer(shelf: Shelf, bought: Product) -> Group:
     if bought.category is None or bought.price is None:
         return []
-    dearer = [
-        product
-        for product in shelf.catalogue.in_category(bought.category)
-        if product.price is not None and product.price > bought.price and product.currency == bought.currency
-    ]
-    dearer.sort(key=lambda product: (product.price, product.product_id))
-    return (_chosen(shelf, product, "upgrade") for product in dearer)
-
-
-def _ranked(shelf: Shelf, products: Sequence[Product]) -> list[Product]:
-    """Return products by evidence that they go with the order, then the cheaper first."""
-    scores = {product_id: candidate.score for product_id, candidate in shelf.evidence.items()}
-    return sorted(
-        products,
-        key=lambda each: (-scores.get(each.product_id, 0.0), each.price or Decimal(0), each.product_id),
+    products = shelf.catalogue.in_category(bought.category)
+    first = bisect_right(products, bought.price, key=lambda each: each.price or Decimal(0))
+    return (
+        _chosen(shelf, product, "upgrade")
+        for product in islice(products, first, None)
+        if product.price is not None and product.currency == bought.currency
     )
+
+
+def _ranked(
+    shelf: Shelf, listed: Sequence[Sequence[Product]], belongs: Callable[[Product], bool]
+) -> Iterator[Product]:
+    """Yield what belongs there by evidence that it goes with the order, then the rest of `listed`, the cheaper first.
+
+    Few are looked at, of lists that may hold half of a shop.
+    """
+    told = [
+        (-candidate.score, by_price(product), product)
+        for product_id, candidate in shelf.evidence.items()
+        if candidate.score > 0 and (product := shelf.catalogue.get(product_id)) and belongs(product)
+    ]
+    told.sort(key=lambda each: each[:2])
+    yield from (product for _, _, product in told)
+    known = {product.product_id for _, _, product in told}
+    yield from (each for each in merge(*listed, key=by_price) if each.product_id not in known)
 
 
 def _chosen(shelf: Shelf, product: Product, relation: str) -> Candidate:
