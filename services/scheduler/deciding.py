@@ -101,7 +101,7 @@ class Decider:
                 till.take(customer.shop_id, decision)
             state = record(state, decision)
             decisions.append((decision, row))
-            outgoing += _outgoing(customer, decision, wanted)
+            outgoing += outgoing_of(customer, decision, wanted)
         if customer.shop_id in self.published.looking_back and state is not before:
             # Again, since a verdict may be what another step waits for.
             open_ones = derive.undecided(state, self.published, now, self.views)
@@ -125,6 +125,11 @@ class Decider:
             if rows[due.message_id].next_at <= now
             and not any(each.holds(customer.shop_id, due.journey, due.channel) for each in paused)
         ]
+        order = self.ordered(state, ready, now)
+        return [(due, rows[due.message_id]) for due in order]
+
+    def ordered(self, state: CustomerState, ready: Sequence[Due], now: datetime) -> list[Due]:
+        """Return steps that are due now in the order in which they are to be decided."""
 
         def inputs(due: Due) -> tuple[Sequence[Candidate], Context]:
             programme = self.published.programme(state.shop)
@@ -132,8 +137,7 @@ class Decider:
             found = self.views.proposals(state.shop, order.products if order else ())
             return found.candidates, Context(self.views.catalogue(state.shop), self.law, programme=programme)
 
-        order = arbiter.order(state, ready, self.published, inputs, now)
-        return [(due, rows[due.message_id]) for due in order]
+        return arbiter.order(state, ready, self.published, inputs, now)
 
     def _decide(  # noqa: PLR0913, PLR0917  what one decision stands on
         self,
@@ -144,6 +148,23 @@ class Decider:
         now: datetime,
         till: Till | None,
     ) -> tuple[Decision, Message | HandOver | None]:
+        decision, context = self.judge(state, due, attempt, positions, now, till)
+        if decision.verdict is not Verdict.SEND:
+            return decision, None
+        wanted = hand_over if due.channel is Channel.EVENT else message
+        journey = self.published.journey(due.journey, due.journey_version)
+        return decision, wanted(state, due, decision, journey, context)
+
+    def judge(  # noqa: PLR0913, PLR0917  as above
+        self,
+        state: CustomerState,
+        due: Due,
+        attempt: int,
+        positions: Mapping[str, int],
+        now: datetime,
+        till: Till | None,
+    ) -> tuple[Decision, Context]:
+        """Decide one step, and return with it what it stands on. Raises RetryLater as `settle` does."""
         journey = self.published.journey(due.journey, due.journey_version)
         programme = self.published.programme(state.shop)
         order = order_of(state, due.order_id, programme)
@@ -159,14 +180,12 @@ class Decider:
             budgets=till.left(state.shop) if till else None,
             codes=till.codes(state.shop) if till else None,
         )
-        decision = decide(state, due, journey, proposals.candidates, context, now)
-        if decision.verdict is not Verdict.SEND:
-            return decision, None
-        wanted = hand_over if due.channel is Channel.EVENT else message
-        return decision, wanted(state, due, decision, journey, context)
+        return decide(state, due, journey, proposals.candidates, context, now), context
 
 
-def _outgoing(customer: Locked, decision: Decision, wanted: Message | HandOver | None) -> list[Outgoing]:
+def outgoing_of(
+    customer: Locked, decision: Decision, wanted: Message | HandOver | None = None
+) -> list[Outgoing]:
     """Events of a decision, under ids that are the same however often they are published."""
     key = partition_key(*customer.key)
     envelope = {

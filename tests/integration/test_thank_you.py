@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pytest
 
+from services.scheduler.domain import Programme
 from shared.events import Channel, EngagementKind, OrderStatus, Verdict
 from shared.ids import guest_id
 from shared.topics import DECISIONS, ENGAGEMENT, MESSAGES
@@ -156,6 +157,48 @@ async def test_what_would_have_to_wait_is_not_made_at_all(database_url: str) -> 
         page.clock.now = START + 25 * HOUR
         assert await ask(client, asked("o-2")) == {"offer": None, "reason": "capped"}
         assert await _verdicts(page) == [("add-on", "send", None), ("add-on", "skip", "capped")]
+
+
+async def test_of_several_offers_the_first_takes_the_page_and_the_rest_are_outbid(database_url: str) -> None:
+    plan = page_journey(SHOP, page_step("second", priority=60), page_step("first", priority=10))
+    async with stand(database_url, plan) as page, page.client() as client:
+        assert (await ask(client))["offer"]
+        assert await _verdicts(page) == [("first", "send", None), ("second", "skip", "outbid")]
+        (_, lost) = await page.written(DECISIONS)
+        said = next(each for each in lost["rules"] if each["rule"] == "outbid")
+        assert (said["outcome"], said["inputs"]["step"]) == ("drop", "first")
+
+
+async def test_what_is_not_in_the_first_offer_is_tried_in_the_next(database_url: str) -> None:
+    nothing = {"from": ["categories"], "categories": ["nothing"]}
+    plan = page_journey(SHOP, page_step("first", offer=nothing, priority=10), page_step("second"))
+    async with stand(database_url, plan) as page, page.client() as client:
+        assert (await ask(client))["offer"]["products"]
+        assert await _verdicts(page) == [("first", "skip", "no_candidate"), ("second", "send", None)]
+
+
+async def test_a_code_of_the_customers_own_comes_with_the_offer_and_stays_theirs(database_url: str) -> None:
+    own = {
+        **page_step()["offer"],
+        "incentive": {"kind": "percent", "value": "10", "prefix": "TY", "valid_for": "48h"},
+    }
+    async with stand(database_url, page_journey(SHOP, page_step(offer=own))) as page, page.client() as client:
+        first = (await ask(client))["offer"]["incentive"]["code"]
+        other = (await ask(client, asked("o-2", customer_id="c-2")))["offer"]["incentive"]["code"]
+        assert first.startswith("TY")
+        assert first != other
+        assert (await ask(client))["offer"]["incentive"]["code"] == first
+
+
+async def test_offers_on_the_page_spend_the_shops_budget_and_no_more_than_it(database_url: str) -> None:
+    budgets = [{"currency": "USD", "amount": "1.00", "per": "month", "action": "drop"}]
+    programme = Programme.model_validate({"shop": SHOP, "budgets": budgets})
+    async with stand(database_url, programme=programme) as page, page.client() as client:
+        answers = await asyncio.gather(
+            *(ask(client, asked(f"o-{number}", customer_id=f"c-{number}")) for number in range(6))
+        )
+    reasons = [answer.get("reason") for answer in answers]
+    assert sorted(map(str, reasons)) == ["None"] * 2 + ["budget_spent"] * 4
 
 
 async def test_a_step_after_the_page_comes_due_once_its_order_is_known(database_url: str) -> None:

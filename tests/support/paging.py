@@ -13,12 +13,12 @@ import orjson
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
-from services.scheduler.domain import CustomerState, Journey, Published
+from services.scheduler.deciding import Decider
+from services.scheduler.domain import CustomerState, Journey, Programme, Published
 from services.scheduler.intake import TOPICS, Intake
 from services.scheduler.page.accept import Acceptances
 from services.scheduler.page.api import Api
 from services.scheduler.page.app import partitioner
-from services.scheduler.page.deciding import PageDecider
 from services.scheduler.page.delivery import Delivery
 from services.scheduler.page.doors import doors_for
 from services.scheduler.page.offering import Offers
@@ -115,7 +115,7 @@ class Stand:
 
     async def offers(self) -> Offers:
         """Return offers as a further process would make them."""
-        decider = PageDecider(self.views, ContactHours.load())
+        decider = Decider(Published(), self.views, ContactHours.load())
         made = Offers(self.pool, decider, partitioner(PARTITIONS), self.settings, self.clock)
         await made.look()
         return made
@@ -155,6 +155,7 @@ async def stand(
     database_url: str,
     *journeys: Journey,
     views: Views | None = None,
+    programme: Programme | None = None,
     **settings: Any,  # noqa: ANN401  any setting
 ) -> AsyncIterator[Stand]:
     """Yield a page on an empty database."""
@@ -167,7 +168,7 @@ async def stand(
     }
     made = Settings.model_validate(given)
     pool = await create_pool(made, "scheduler")
-    published = Published.of(journeys or [page_journey()])
+    published = Published.of(journeys or [page_journey()], [programme] if programme else [])
     yield await Stand(pool, made, published, views or shelf(SHOP)).start()
     await pool.close()
 

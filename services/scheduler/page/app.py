@@ -8,9 +8,10 @@ from aiokafka.errors import UnknownTopicOrPartitionError
 from aiokafka.partitioner import murmur2
 
 from services.scheduler.app import SERVICE
+from services.scheduler.deciding import Decider
+from services.scheduler.domain import Published
 from services.scheduler.page.accept import Acceptances
 from services.scheduler.page.api import Api
-from services.scheduler.page.deciding import PageDecider
 from services.scheduler.page.delivery import Delivery
 from services.scheduler.page.doors import doors_for
 from services.scheduler.page.offering import Offers, Partitioner
@@ -43,7 +44,7 @@ async def build(settings: Settings, clock: Clock) -> AsyncIterator[Running]:
     follower = Follower(settings, TOPICS, views.take)
     pool = await create_pool(settings, SERVICE)
     try:
-        decider = PageDecider(views, ContactHours.load())
+        decider = Decider(Published(), views, ContactHours.load())
         offers = Offers(pool, decider, partition_of, settings, clock, lambda: follower.caught_up)
         delivery = Delivery(pool, addresses, clock)
         acceptances = Acceptances(pool, tokens, delivery, clock)

@@ -1,32 +1,21 @@
-"""The offers on one order's page, decided one after the other by the same core until one is made."""
+"""The offers on one order's page, decided by the same core as messages: one is made, and the others make way for it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 import orjson
 from msgspec.structs import replace
 
-from services.scheduler.deciding import SOURCE
-from services.scheduler.domain import (
-    ContactHours,
-    Context,
-    CustomerState,
-    Due,
-    Published,
-    decide,
-    page_due,
-    page_offer,
-    record,
-)
+from services.scheduler.deciding import Decider
+from services.scheduler.domain import Context, CustomerState, Due, page_due, page_offer, record
 from services.scheduler.domain.merging import order_facts
-from services.scheduler.domain.timing import NO_OUTLOOK, Outlook
 from services.scheduler.page.store import Kept
+from services.scheduler.till import Till
 from services.scheduler.views import Views
-from shared.events import Decision, DecisionRecorded, Order, Verdict
-from shared.ids import partition_key
-from shared.kafka.outbox import Outgoing
-from shared.topics import DECISIONS
+from shared.events import Decision, Order, Outcome, Reason, RuleOutcome, Verdict
+
+_TAKES_THE_PAGE = (Verdict.SEND, Verdict.GHOST)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,112 +27,97 @@ class Settled:
     kept: Kept
 
 
-@dataclass(frozen=True)
-class PageDecider:
-    """What all decisions of the process stand on besides the customer."""
-
-    views: Views
-    law: ContactHours
-    outlook: Outlook = NO_OUTLOOK
-
-    def seen(self, state: CustomerState, order: Order) -> CustomerState:
-        """Return the state with the order in it: as its event told, or else, for this one look, as the page says."""
-        if order.order_id in state.orders:
-            return state
-        catalogue = self.views.catalogue(state.shop)
-        lines = tuple(
-            line
-            if line.category
-            else line.model_copy(update={"category": product.category if product else None})
-            for line, product in ((each, catalogue.get(each.product_id)) for each in order.lines)
-        )
-        facts = order_facts(order.model_copy(update={"lines": lines}))
-        return replace(state, orders={**state.orders, order.order_id: facts})
-
-    def bids(self, seen: CustomerState, published: Published, order_id: str) -> list[Due]:
-        """List the page's offers for an order in the order in which they are tried."""
-        found = page_due(seen, published, order_id)
-        return sorted(found, key=lambda each: (each.priority, each.due_at, each.message_id))
-
-    def settle(
-        self, state: CustomerState, seen: CustomerState, bids: Sequence[Due], standing: "Standing"
-    ) -> Settled:
-        """Decide until an offer is made, or would be to someone held out. The order itself is not written to `state`."""
-        decisions: list[Decision] = []
-        kept = Kept(None, None, None, None)
-        for due in bids:
-            decision, context = self._decide(seen, due, standing)
-            seen, state = record(seen, decision), record(state, decision)
-            decisions.append(decision)
-            kept = _kept(kept, seen, due, decision, standing, context)
-            if decision.verdict in (Verdict.SEND, Verdict.GHOST):
-                break
-        return Settled(state, decisions, kept)
-
-    def _decide(self, seen: CustomerState, due: Due, standing: "Standing") -> tuple[Decision, Context]:
-        shop, published = seen.shop, standing.published
-        known = seen.verdicts.get(due.message_id)
-        proposals = self.views.proposals(shop, seen.orders[due.order_id].products)
-        context = Context(
-            self.views.catalogue(shop),
-            self.law,
-            known.attempt + 1 if known else 1,
-            standing.positions,
-            proposals.version,
-            programme=published.programme(shop),
-            stopped=self.views.switches.stopped(shop, due.journey, due.channel),
-        )
-        journey = published.journey(due.journey, due.journey_version)
-        decision = decide(seen, due, journey, proposals.candidates, context, standing.now)
-        return _at_once(decision), context
-
-
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """What the decisions of one request stand on: what is in force, where the state stands, business time."""
+    """What the decisions of one request stand on. `till` is None where no offer needs one."""
 
-    published: Published
-    positions: Mapping[str, int]
+    decider: Decider
+    positions: dict[str, int]
     now: datetime
+    till: Till | None
 
 
-def _at_once(decision: Decision) -> Decision:
-    """Nobody comes back to a page later: what would have to wait is not made at all."""
-    if decision.verdict is not Verdict.DEFER:
+def seen(state: CustomerState, order: Order, views: Views) -> CustomerState:
+    """Return the state with the order in it: as its event told, or else, for this one look, as the page says."""
+    if order.order_id in state.orders:
+        return state
+    catalogue = views.catalogue(state.shop)
+    categories = {
+        each.product_id: product.category
+        for each in order.lines
+        if (product := catalogue.get(each.product_id)) is not None
+    }
+    lines = tuple(
+        line.model_copy(update={"category": line.category or categories.get(line.product_id)})
+        for line in order.lines
+    )
+    facts = order_facts(order.model_copy(update={"lines": lines}))
+    return replace(state, orders={**state.orders, order.order_id: facts})
+
+
+def bids(looked: CustomerState, decider: Decider, order_id: str) -> list[Due]:
+    """List the page's offers for an order, decided or not."""
+    return page_due(looked, decider.published, order_id)
+
+
+def sweetened(due: Due, decider: Decider) -> bool:
+    """Whether an offer may come with an incentive, so that budgets and codes must be held."""
+    journey = decider.published.journey(due.journey, due.journey_version)
+    offer = journey.leaves[due.leaf].step.offer
+    return offer is not None and offer.incentive is not None
+
+
+def settle(state: CustomerState, looked: CustomerState, wanted: Sequence[Due], standing: Standing) -> Settled:
+    """Decide on every offer. `looked` is the state with the order in it, which is not written to `state`.
+
+    Raises RetryLater if it cannot be told now whether there is a code for one.
+    """
+    decisions: list[Decision] = []
+    kept = Kept(None, None, None, None)
+    made: Decision | None = None
+    for due in standing.decider.ordered(looked, wanted, standing.now):
+        known = looked.verdicts.get(due.message_id)
+        attempt = known.attempt + 1 if known else 1
+        decision, context = standing.decider.judge(
+            looked, due, attempt, standing.positions, standing.now, standing.till
+        )
+        decision = _for_the_page(decision, made)
+        if decision.verdict in _TAKES_THE_PAGE:
+            made = decision
+            if standing.till is not None:
+                standing.till.take(looked.shop, decision)
+        looked, state = record(looked, decision), record(state, decision)
+        decisions.append(decision)
+        if made is None or decision is made:
+            kept = _kept(kept, looked, due, decision, standing.decider, context)
+    return Settled(state, decisions, kept)
+
+
+def _for_the_page(decision: Decision, made: Decision | None) -> Decision:
+    """Nobody comes back to a page later, and it has room for one: what would wait, or is not the first, is not made."""
+    if decision.verdict is Verdict.DEFER:
+        return decision.model_copy(update={"verdict": Verdict.SKIP, "next_at": None})
+    if decision.verdict is Verdict.SKIP or made is None:
         return decision
-    return decision.model_copy(update={"verdict": Verdict.SKIP, "next_at": None})
+    lost = RuleOutcome(
+        rule=Reason.OUTBID,
+        outcome=Outcome.DROP,
+        inputs={"page": str(made.message_id), "journey": made.journey, "step": made.step},
+    )
+    rules = tuple(lost if each.rule is Reason.OUTBID else each for each in decision.rules)
+    changed = {"verdict": Verdict.SKIP, "reason": Reason.OUTBID, "rules": rules, "offer": None}
+    return decision.model_copy(update=changed)
 
 
 def _kept(  # noqa: PLR0913, PLR0917  what an offer is made of
-    before: Kept, seen: CustomerState, due: Due, decision: Decision, standing: Standing, context: Context
+    before: Kept, looked: CustomerState, due: Due, decision: Decision, decider: Decider, context: Context
 ) -> Kept:
     """Return what is answered after one more decision: an offer, or the reason that came first."""
     if decision.verdict is not Verdict.SEND:
         held_out = decision.verdict is Verdict.GHOST
         reason = decision.reason.value if decision.reason else ""
         return Kept(reason if held_out else before.reason or reason, None, None, None)
-    journey = standing.published.journey(due.journey, due.journey_version)
-    shown, until = page_offer(seen, due, decision, journey, context)
+    journey = decider.published.journey(due.journey, due.journey_version)
+    shown, until = page_offer(looked, due, decision, journey, context)
     text = orjson.dumps({"id": str(decision.message_id), "expires_at": until, **shown}).decode()
     return Kept(None, decision.message_id, text, until)
-
-
-def told(shop: str, customer: str, decisions: Sequence[Decision]) -> list[Outgoing]:
-    """Return the decisions' records, under ids that are the same however often they are published."""
-    key = partition_key(shop, customer)
-    return [
-        Outgoing(
-            DECISIONS.name,
-            key,
-            DecisionRecorded(
-                id=str(decision.decision_id),
-                source=SOURCE,
-                time=decision.decided_at,
-                shopid=shop,
-                customerid=customer,
-                correlationid=decision.order_id,
-                data=decision,
-            ).encode(),
-        )
-        for decision in decisions
-    ]

@@ -6,7 +6,7 @@ import traceback
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 import asyncpg
@@ -14,14 +14,16 @@ import structlog
 
 from services.scheduler import derive, in_force, intake
 from services.scheduler import store as scheduler
-from services.scheduler.domain import CustomerState, Due, Published
-from services.scheduler.page import store
+from services.scheduler.deciding import Decider, outgoing_of
+from services.scheduler.domain import CustomerState, Due
+from services.scheduler.page import deciding, store
 from services.scheduler.page.answer import Answer, Made, Nothing
-from services.scheduler.page.deciding import PageDecider, Settled, Standing, told
+from services.scheduler.page.deciding import Settled, Standing
 from services.scheduler.page.store import Kept
 from services.scheduler.store import Connection, Locked
+from services.scheduler.till import Tills
 from shared.clock import Clock
-from shared.errors import JourneysReplaced
+from shared.errors import JourneysReplaced, RetryLater
 from shared.events import Order
 from shared.faults import PASSING
 from shared.kafka import outbox
@@ -69,7 +71,7 @@ class Offers:
     def __init__(  # noqa: PLR0913, PLR0917  what offers stand on
         self,
         pool: asyncpg.Pool,
-        decider: PageDecider,
+        decider: Decider,
         partition_of: Partitioner,
         settings: Settings,
         clock: Clock,
@@ -82,7 +84,7 @@ class Offers:
         self._stale_after = timedelta(seconds=settings.stale_after_seconds)
         self._clock = clock
         self._caught_up = caught_up
-        self._known = Published()
+        self._tills = Tills(settings.code_secret.get_secret_value().encode())
         self._up_to_date = False
         self._slot = secrets.randbelow(_SLOTS)
         self._abandoned: set[asyncio.Task[Answer]] = set()
@@ -115,13 +117,15 @@ class Offers:
 
     async def _answer(self, ask: Ask, turn: _Turn) -> Answer:
         try:
-            return await self._decided_or_kept(ask, turn)
+            try:
+                return await self._decided_or_kept(ask, turn)
+            except RetryLater:
+                # A code that we made was another's, or others held the last of a pool: once more, within the deadline.
+                return await self._decided_or_kept(ask, turn)
         except _NothingDecidedError as nothing:
             return Answer(None, nothing.reason)
-        except PASSING as error:
+        except (*PASSING, JourneysReplaced, RetryLater) as error:
             log.warning("page_unavailable", error=type(error).__name__)
-        except JourneysReplaced:
-            log.warning("page_unavailable", error=JourneysReplaced.__name__)
         except Exception as error:  # noqa: BLE001  whatever it is, a shop's checkout must not see it
             # The places alone: values in a traceback could be personal.
             places = "".join(traceback.format_tb(error.__traceback__))
@@ -149,53 +153,48 @@ class Offers:
 
     async def _decide(self, connection: Connection, ask: Ask, now: datetime) -> Kept:
         """Decide and write. Raises _NothingDecidedError where there is nothing to be written."""
-        self._known = published = await in_force.hold(connection, self._known)
+        decider = await self._agree(connection)
         customer = await store.lock(connection, ask.shop, ask.customer, ask.partition)
         # Another request for this order may have been decided while we waited for the lock.
         kept = await self._kept(connection, ask)
         if kept is not None:
             return kept
         state = derive.state_of(customer)
-        seen = self._decider.seen(state, ask.order)
-        bids = self._open_bids(seen, published, ask.order.order_id)
-        standing = Standing(published, await self._positions(connection, customer.partition), now)
-        settled = self._decider.settle(state, seen, bids, standing)
+        looked = deciding.seen(state, ask.order, decider.views)
+        wanted = _undecided(looked, decider, ask.order.order_id)
+        positions = await self._positions(connection, customer.partition)
+        till = None
+        if any(deciding.sweetened(each, decider) for each in wanted):
+            customers = {ask.shop: [ask.customer]}
+            till = await self._tills.open(connection, decider.published, customers, now, at_least=1)
+        standing = Standing(decider, positions, now, till)
+        settled = deciding.settle(state, looked, wanted, standing)
         await self._write(connection, customer, ask, settled, standing)
         return settled.kept
 
-    def _open_bids(self, seen: CustomerState, published: Published, order_id: str) -> list[Due]:
-        """List what may be decided now. Raises _NothingDecidedError if there is nothing, or all of it is held."""
-        bids = self._decider.bids(seen, published, order_id)
-        if not bids:
-            raise _NothingDecidedError(Nothing.NO_STEP)
-        undecided = [each for each in bids if not derive.settled(seen, each)]
-        if len(undecided) < len(bids):
-            # Decided so long ago that the answer is forgotten.
-            raise _NothingDecidedError(Nothing.ANSWERED)
-        paused = self._decider.views.paused()
-        free = [
-            each
-            for each in undecided
-            if not any(scope.holds(seen.shop, each.journey, each.channel) for scope in paused)
-        ]
-        if not free:
-            raise _NothingDecidedError(Nothing.PAUSED)
-        return free
+    async def _agree(self, connection: Connection) -> Decider:
+        """Go by what is in force, until the transaction ends."""
+        published = await in_force.hold(connection, self._decider.published)
+        if published is not self._decider.published:
+            self._decider = replace(self._decider, published=published)
+        return self._decider
 
     async def _write(
         self, connection: Connection, customer: Locked, ask: Ask, settled: Settled, standing: Standing
     ) -> None:
+        decider, order_id = standing.decider, ask.order.order_id
         await scheduler.save(connection, {customer.key: settled.state.dump()})
-        # Other steps may come a while after this one.
-        await intake.rewrite_steps(
-            connection, [(customer, settled.state)], standing.published, standing.now, self._decider.outlook
-        )
-        await outbox.put(connection, told(ask.shop, ask.customer, settled.decisions))
-        await store.keep_answer(
-            connection, ask.shop, ask.customer, ask.order.order_id, standing.now, settled.kept
-        )
+        if ask.shop in decider.published.looking_back:
+            # Other steps may wait for a verdict on this one.
+            changed = [(customer, settled.state)]
+            await intake.rewrite_steps(connection, changed, decider.published, standing.now, decider.views)
+        told = [row for each in settled.decisions for row in outgoing_of(customer, each)]
+        await outbox.put(connection, told)
+        await store.keep_answer(connection, ask.shop, ask.customer, order_id, standing.now, settled.kept)
         verdicts = Counter((each.verdict.value, each.reason or "") for each in settled.decisions)
         await scheduler.tally(connection, self._slot, verdicts)
+        if standing.till is not None:
+            await standing.till.close(connection, self._clock.machine())
 
     async def _kept(self, connection: Connection, ask: Ask) -> Kept | None:
         return await store.answer(connection, ask.shop, ask.customer, ask.order.order_id)
@@ -221,8 +220,28 @@ class Offers:
     async def look(self) -> None:
         """Take up what is in force. Raises JourneysReplaced if nothing is, or other software derived it."""
         async with self._pool.acquire() as connection, connection.transaction():
-            self._known = await in_force.hold(connection, self._known)
+            await self._agree(connection)
         self._up_to_date = True
+
+
+def _undecided(looked: CustomerState, decider: Decider, order_id: str) -> list[Due]:
+    """List what may be decided now. Raises _NothingDecidedError if there is nothing, or all of it is held."""
+    bids = deciding.bids(looked, decider, order_id)
+    if not bids:
+        raise _NothingDecidedError(Nothing.NO_STEP)
+    undecided = [each for each in bids if not derive.settled(looked, each)]
+    if len(undecided) < len(bids):
+        # Decided so long ago that the answer is forgotten.
+        raise _NothingDecidedError(Nothing.ANSWERED)
+    paused = decider.views.switches.paused()
+    free = [
+        each
+        for each in undecided
+        if not any(scope.holds(looked.shop, each.journey, each.channel) for scope in paused)
+    ]
+    if not free:
+        raise _NothingDecidedError(Nothing.PAUSED)
+    return free
 
 
 def _again(kept: Kept, now: datetime) -> Answer:
