@@ -8,6 +8,7 @@ from typing import Any
 from aiohttp import web
 
 from services.scheduler.catch_up import CatchUp
+from services.scheduler.codes_left import CodesLeft
 from services.scheduler.deciding import Decider
 from services.scheduler.domain import Published
 from services.scheduler.guards import Counting, Guards
@@ -57,6 +58,7 @@ async def build(settings: Settings, clock: Clock) -> AsyncIterator[Running]:
         relay = Relay(pool, producer)
         poller = Poller(pool, decider, settings, clock, relay.wake)
         status = Status(pool, poller, clock, CatchUp(settings, clock), views.switches)
+        codes_left = CodesLeft(pool)
         guards = Guards(pool, views.switches, clock, relay.wake)
 
         async def publish(stopping: asyncio.Event) -> None:
@@ -84,7 +86,7 @@ async def build(settings: Settings, clock: Clock) -> AsyncIterator[Running]:
             return {"journeys": published, "views": follower.caught_up, "consumer": consumer.caught_up}
 
         yield Running(
-            loops=(publish, consume, follower.run, decide, relay.run, status.run),
+            loops=(publish, consume, follower.run, decide, relay.run, status.run, codes_left.run),
             ready=ready,
             routes=[web.get("/v1/status", status.show)],
         )

@@ -16,9 +16,11 @@ from click.testing import CliRunner
 
 from services.scheduler import codes
 from services.scheduler.codes import Redemption, Standing, Stock
+from services.scheduler.codes_left import CodesLeft
 from services.scheduler.commands_codes import codes as command
 from services.scheduler.domain import Programme
 from services.scheduler.domain.signing import made, signed
+from shared import metrics
 from shared.db.queries import load_queries
 from shared.errors import RetryLater
 from shared.kafka import outbox
@@ -130,6 +132,9 @@ async def test_a_pool_gives_each_code_to_one_customer_and_the_rest_hear_nothing(
         assert verdicts == {("send", None): 40, ("skip", "no_code"): PEOPLE - 40}
         given = [each["context"]["incentive"]["code"] for each in await shop.published(MESSAGES)]
         assert len(set(given)) == 40
+        await CodesLeft(shop.pool).look()
+        shown = metrics.CODES_LEFT.labels(SHOP, "spring").collect()[0].samples[0].value
+        assert shown == 0
         async with shop.pool.acquire() as connection:
             issued = await codes.issued(connection, SHOP, "spring", 100)
         assert {each.code for each in issued} == set(given)

@@ -9,9 +9,10 @@ from zoneinfo import ZoneInfo
 from services.scheduler.domain.case import Case
 from services.scheduler.domain.context import Catalogue, Context
 from services.scheduler.domain.customer import CustomerState
-from services.scheduler.domain.journey import Journey, Step
+from services.scheduler.domain.journey import Journey
 from services.scheduler.domain.money import digits, written
 from services.scheduler.domain.quiet import permitted
+from services.scheduler.domain.step import Step
 from services.scheduler.domain.timing import Due, local_zone
 from shared.events import Candidate, Channel, Decision, Incentive, Message, Offer
 from shared.events.affinity import Relation
@@ -78,6 +79,7 @@ def page_offer(
         **case.step.page.model_dump(),
         "products": content["products"],
         "incentive": content["incentive"],
+        "add_more": content["add_more"],
         "variant": decision.variant,
         "exposures": decision.exposures,
     }, _valid_until(case, decision)
