@@ -1,6 +1,7 @@
 """The dispatcher, put together."""
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -104,7 +105,8 @@ def _assemble(settings: Settings, clock: Clock, parts: _Parts) -> Running:
     async def status(_: web.Request) -> web.Response:
         async with pool.acquire() as connection:
             counts = await ledger.counts(connection)
-        return web.json_response({"messages": counts, "in_flight": len(sender.holding())})
+        thrown = Counter(switch.control.action for switch in controls.switches())
+        return web.json_response({"messages": counts, "in_flight": len(sender.holding()), "switches": thrown})
 
     def ready() -> dict[str, bool]:
         return {"caught_up": consumer.caught_up, "controls": follower.caught_up}

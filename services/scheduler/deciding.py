@@ -17,7 +17,7 @@ from services.scheduler.domain import (
     message,
     record,
 )
-from services.scheduler.domain.timing import order_of
+from services.scheduler.domain.enrolling import order_of
 from services.scheduler.store import Locked, Waiting
 from services.scheduler.till import Till
 from services.scheduler.views import Views

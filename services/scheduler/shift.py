@@ -6,8 +6,10 @@ from typing import Literal, NamedTuple
 
 from services.scheduler.compare import fields_of, word
 from services.scheduler.domain import CustomerState, Due, Journey, Published, open_due
-from services.scheduler.domain.journey import Condition, Gate, Leaf, Step, When
-from services.scheduler.domain.timing import NO_OUTLOOK, Outlook, order_of
+from services.scheduler.domain.enrolling import order_of
+from services.scheduler.domain.step import Condition, Step, When
+from services.scheduler.domain.timing import NO_OUTLOOK, Outlook
+from services.scheduler.domain.tree import Gate, Leaf
 
 Effect = Literal["gain", "lose", "move", "stop", "alter"]
 EFFECTS: tuple[Effect, ...] = ("gain", "lose", "move", "stop", "alter")

@@ -24,6 +24,7 @@ Action = Literal["pause", "stop", "resume"]
 queries = load_queries(Path(__file__).with_name("throwing.sql"))
 
 _DATABASE_SECONDS = 2.0
+_CLOSING_SECONDS = 2.0
 _LEAST = timedelta(microseconds=1)
 
 
@@ -42,7 +43,9 @@ async def read_switches(settings: Settings, seconds: float) -> Switchboard:
         raise _unreachable(settings, seconds) from None
     finally:
         stopping.set()
-        running.cancel()
+        _, late = await asyncio.wait([running], timeout=_CLOSING_SECONDS)
+        for task in late:
+            task.cancel()
         await asyncio.gather(running, return_exceptions=True)
     return board
 

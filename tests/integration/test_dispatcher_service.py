@@ -15,13 +15,15 @@ from aiokafka import AIOKafkaConsumer
 from services.dispatcher.app import build
 from services.dispatcher.intake import Intake
 from services.dispatcher.ledger import Ledger
+from services.scheduler.throwing import read_switches, throw
 from shared.db import create_pool, migrate
 from shared.embedded import Infrastructure
-from shared.events import Channel, Control, ControlSet, EngagementKind, EngagementRecorded, Event
+from shared.events import Channel, EngagementKind, EngagementRecorded, Event
 from shared.ids import partition_key
 from shared.kafka.producer import make_producer
 from shared.settings import Settings
-from shared.topics import CONTROLS, CUSTOMERS, ENGAGEMENT, MESSAGES
+from shared.switches import Scope, Switchboard
+from shared.topics import CUSTOMERS, ENGAGEMENT, MESSAGES
 from tests.fakes.smtp import FakeSmtp
 from tests.fakes.twilio import FakeTwilio
 from tests.support.broker import fresh_topics
@@ -119,30 +121,40 @@ async def test_messages_leave_and_what_became_of_them_is_published(
     assert [entry["k"] for entry in twilio.received()] == [str(text.data.message_id)]
 
 
-async def test_a_pause_on_the_controls_topic_holds_messages_until_it_ends(
+async def test_a_pause_thrown_while_it_runs_is_seen_holds_through_a_restart_and_ends_with_the_resume(
     settings: Settings, far_end: tuple[FakeSmtp, FakeTwilio]
 ) -> None:
-    def control(action: str) -> tuple[str, bytes, Event]:
-        data = Control.model_validate({"action": action, "set_at": START, "set_by": "sre", "why": "test"})
-        event = ControlSet(id=str(uuid4()), source="/tests", time=START, shopid="skincare", data=data)
-        return CONTROLS.name, b"skincare", event
-
-    event = message(1)
-    await _produce(
-        settings, control("pause"), _keyed(CUSTOMERS.name, customer(1)), _keyed(MESSAGES.name, event)
-    )
+    event, clock, scope = message(1), StandingClock(), Scope("skincare", "skincare")
     smtp, _ = far_end
-    async with _serving(settings) as url, aiohttp.ClientSession() as session:
-
-        async def waiting() -> bool:
-            async with session.get(f"{url}/v1/status") as answer:
-                counts = (await answer.json())["messages"]
-            return bool(counts["intended"] == 1)
-
-        await eventually(waiting)
+    async with _serving(settings) as url:
+        nothing = await read_switches(settings, 10)
+        await throw(settings, clock, nothing, scope, "pause", "ada", "wrong price")
+        await eventually(lambda: _status(url, "switches", "pause", 1), 5, "the pause to be seen")
+    await _produce(settings, _keyed(CUSTOMERS.name, customer(1)), _keyed(MESSAGES.name, event))
+    async with _serving(settings) as url:
+        await eventually(lambda: _status(url, "messages", "intended", 1))
         assert smtp.received() == []
-        await _produce(settings, control("resume"))
+        board = await read_switches(settings, 10)
+        assert [switch.control.why for switch in board.thrown()] == ["wrong price"]
+        await throw(settings, clock, board, scope, "resume", "ada", "mended")
         await eventually(lambda: len(smtp.received()) == 1, what="the message to leave")
+
+
+async def test_a_stop_of_everything_withholds_what_is_queued(
+    settings: Settings, far_end: tuple[FakeSmtp, FakeTwilio]
+) -> None:
+    await throw(settings, StandingClock(), Switchboard(), Scope(), "stop", "ada", "harm")
+    await _produce(settings, _keyed(CUSTOMERS.name, customer(1)), _keyed(MESSAGES.name, message(1)))
+    async with _serving(settings):
+        (told,) = await _told(settings, 1)
+    assert (told.data.kind, told.data.reason) == ("withheld", "stopped")
+    smtp, _ = far_end
+    assert smtp.received() == []
+
+
+async def _status(url: str, part: str, name: str, count: int) -> bool:
+    async with aiohttp.ClientSession() as session, session.get(f"{url}/v1/status") as answer:
+        return bool((await answer.json())[part].get(name) == count)
 
 
 async def test_who_unsubscribed_while_nobody_listened_gets_nothing(

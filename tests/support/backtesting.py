@@ -9,6 +9,7 @@ from typing import Any
 
 import orjson
 
+from demo.generate import seeded
 from services.scheduler import intake
 from services.scheduler.deciding import Decider
 from services.scheduler.domain import CustomerState, apply
@@ -74,9 +75,7 @@ def complements(bought: str, at: datetime, *goes_with: str, version: int = 3) ->
 
 def past(customers: int = 12, seed: int = 7) -> list[Event]:
     """Return six weeks of some customers, in order of time: orders, what follows them, answers and opt-outs."""
-    told = [
-        each for number in range(customers) for each in _person(f"c-{number}", Random(f"{seed}/{number}"))
-    ]  # noqa: S311  no secret
+    told = [each for number in range(customers) for each in _person(f"c-{number}", seeded(seed, number))]
     return sorted([*reference(), *told], key=lambda each: (each.time, each.id))
 
 

@@ -1,5 +1,6 @@
 """A small shop, one customer and short journeys for tests of the decision core. No clock and no I/O."""
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -12,10 +13,12 @@ from services.scheduler.domain import (
     CustomerState,
     Due,
     Journey,
+    Programme,
     Published,
     apply,
     decide,
     due,
+    page_due,
     record,
 )
 from shared import events, ids
@@ -76,9 +79,14 @@ def candidates(*product_ids: str) -> tuple[Candidate, ...]:
     )
 
 
-def context(attempt: int = 1, shelf: Catalogue | None = None) -> Context:
-    """Return a context with the shelf and the law as shipped."""
-    return Context(shelf or catalogue(), law(), attempt, {"orders-0": 7}, 3)
+def context(attempt: int = 1, shelf: Catalogue | None = None, **given: Any) -> Context:  # noqa: ANN401  any field
+    """Return a context with the shelf and the law as shipped, changed."""
+    return dataclasses.replace(Context(shelf or catalogue(), law(), attempt, {"orders-0": 7}, 3), **given)
+
+
+def programme(**fields: Any) -> Programme:  # noqa: ANN401  any field
+    """Return the shop's rules."""
+    return Programme.model_validate({"shop": SHOP} | fields)
 
 
 def step(name: str = "pair", **changes: Any) -> dict[str, Any]:  # noqa: ANN401  any field
@@ -194,10 +202,12 @@ def engagement(
     at: datetime = MONDAY_NOON,
     channel: Channel = Channel.EMAIL,
     answer: str | None = None,
+    message_id: str | None = None,
 ) -> events.EngagementRecorded:
     """Return something that happened to a message."""
-    data = events.Engagement(kind=kind, channel=channel, occurred_at=at, answer=answer)
-    return events.EngagementRecorded(**envelope(at, "engagement", kind, channel, answer, at), data=data)
+    data = events.Engagement(kind=kind, channel=channel, occurred_at=at, answer=answer, message_id=message_id)
+    origin = ("engagement", kind, channel, answer, at, message_id)
+    return events.EngagementRecorded(**envelope(at, *origin), data=data)
 
 
 def state(*happened: Event) -> CustomerState:
@@ -209,10 +219,11 @@ def state(*happened: Event) -> CustomerState:
 
 
 def only(known: CustomerState, plan: Journey, name: str = "pair", order_id: str = "o-1") -> Due:
-    """Return the first occurrence of a step for an order."""
+    """Return the first occurrence of a step for an order, on the thank-you page or after it."""
+    published = Published.of([plan])
     return next(
         each
-        for each in due(known, Published.of([plan])).values()
+        for each in (*due(known, published).values(), *page_due(known, published, order_id))
         if (each.step, each.order_id, each.occurrence) == (name, order_id, 0)
     )
 
@@ -227,11 +238,12 @@ def decided(  # noqa: PLR0913  tests name only what they are about
     attempt: int = 1,
     proposed: Sequence[Candidate] | None = None,
     shelf: Catalogue | None = None,
+    **given: Any,  # noqa: ANN401  any field of the context
 ) -> Decision:
     """Return the decision on a step, at its due time unless told otherwise."""
     occurrence = only(known, plan, name, order_id)
     found = candidates("toner", "serum", "mask") if proposed is None else proposed
-    return decide(known, occurrence, plan, found, context(attempt, shelf), now or occurrence.due_at)
+    return decide(known, occurrence, plan, found, context(attempt, shelf, **given), now or occurrence.due_at)
 
 
 def sent(

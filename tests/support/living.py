@@ -11,7 +11,8 @@ from services.scheduler.backtest.life import Life
 from services.scheduler.backtest.world import World
 from services.scheduler.domain import Due, Published
 from services.scheduler.domain.experiment import assign, place
-from services.scheduler.domain.journey import Experiment, Journey
+from services.scheduler.domain.journey import Journey
+from services.scheduler.domain.tree import Experiment
 from shared import events, ids
 from shared.events import Candidate, Channel, Decision, EngagementKind, Event, Timing, Verdict
 from shared.kafka.records import Record

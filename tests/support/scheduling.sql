@@ -35,3 +35,15 @@ UPDATE journeys_in_force SET fingerprint = 'of other software';
 
 -- name: age_positions
 UPDATE positions SET observed_at = observed_at - interval '1 minute';
+
+-- name: change_publication
+UPDATE publications SET why = 'another';
+
+-- name: remove_publication
+DELETE FROM publications;
+
+-- name: change_release
+UPDATE releases SET approved_by = 'another';
+
+-- name: remove_release
+DELETE FROM releases;

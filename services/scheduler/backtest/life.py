@@ -20,7 +20,7 @@ from services.scheduler.domain import (
 )
 from services.scheduler.domain.erasure import erase
 from services.scheduler.domain.folding import fold
-from services.scheduler.domain.journey import AfterAnswer, AfterStep
+from services.scheduler.domain.step import AfterAnswer, AfterStep
 from services.scheduler.intake import KEPT
 from shared.events import Candidate, Decision, Event, OrderRecorded
 from shared.ids import split_key

@@ -7,8 +7,8 @@ from uuid import UUID
 
 from services.scheduler.backtest.records import Item
 from services.scheduler.domain import ContactHours, Context, CustomerState, Due, Published
+from services.scheduler.domain.enrolling import order_of
 from services.scheduler.domain.terms import IncentiveTerms
-from services.scheduler.domain.timing import order_of
 from services.scheduler.views import Proposals, Views
 from shared.events import ComplementsUpdated, Event
 from shared.ids import partition_key

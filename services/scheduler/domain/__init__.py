@@ -14,11 +14,12 @@ from services.scheduler.domain.context import Catalogue, ContactHours, Context
 from services.scheduler.domain.customer import CustomerState, VerdictFacts
 from services.scheduler.domain.decide import decide
 from services.scheduler.domain.hand_over import hand_over
-from services.scheduler.domain.journey import Journey, Step
+from services.scheduler.domain.journey import Journey
 from services.scheduler.domain.merging import apply, record
 from services.scheduler.domain.message import message, page_offer
 from services.scheduler.domain.programme import Programme
 from services.scheduler.domain.published import Edition, Published
+from services.scheduler.domain.step import Step
 from services.scheduler.domain.timing import Due, due, open_due, page_due
 
 __all__ = [

@@ -12,12 +12,14 @@ import cel
 from services.scheduler.domain.conditions import facts_of
 from services.scheduler.domain.context import Context
 from services.scheduler.domain.customer import CustomerState, OrderFacts, VerdictFacts
+from services.scheduler.domain.enrolling import order_of
 from services.scheduler.domain.facts import number_of, segment_of, values
 from services.scheduler.domain.incentive import Bid, Sweetener, choose
-from services.scheduler.domain.journey import Journey, Step
+from services.scheduler.domain.journey import Journey
 from services.scheduler.domain.offer import Selection, Shelf, lowest_quotes, select
 from services.scheduler.domain.programme import Programme
-from services.scheduler.domain.timing import Due, local_zone, order_of
+from services.scheduler.domain.step import Step
+from services.scheduler.domain.timing import Due, local_zone
 from shared.events import Candidate, Channel
 
 

@@ -3,7 +3,7 @@
 import hashlib
 from typing import NamedTuple
 
-from services.scheduler.domain.journey import Experiment
+from services.scheduler.domain.tree import Experiment
 
 _RANGE = 2**64
 

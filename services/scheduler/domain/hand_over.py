@@ -2,8 +2,9 @@
 
 from services.scheduler.domain.context import Context
 from services.scheduler.domain.customer import CustomerState
+from services.scheduler.domain.enrolling import order_of
 from services.scheduler.domain.journey import Journey
-from services.scheduler.domain.timing import Due, order_of
+from services.scheduler.domain.timing import Due
 from shared.events import Decision, HandOver
 
 

@@ -1,6 +1,6 @@
 """Events and verdicts become facts. They merge by id and version: neither order nor repetition matters."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, TypeVar
@@ -95,22 +95,12 @@ def apply(state: CustomerState, event: Event) -> CustomerState:
     if (event.shopid, event.customerid) != (state.shop, state.customer_id):
         message = f"event {event.id} is about another customer"
         raise ValueError(message)
-    match event:
-        case OrderRecorded(data=order):
-            return _apply_order(state, order)
-        case ShipmentRecorded(data=shipment):
-            return _apply_shipment(state, shipment)
-        case EngagementRecorded(data=engagement):
-            return _apply_engagement(state, engagement)
-        case ReturnRecorded(data=returned):
-            return _apply_return(state, returned)
-        case CustomerRecorded(data=customer):
-            return replace(state, profile=_newer(state.profile, _profile(customer)))
-        case CartRecorded(data=cart):
-            return _apply_cart(state, cart)
-        case CustomerProductsUpdated():
-            return _apply_predictions(state, event)
-    return state
+    merge = _MERGES.get(type(event))
+    return merge(state, event) if merge else state
+
+
+def _apply_customer(state: CustomerState, customer: Customer) -> CustomerState:
+    return replace(state, profile=_newer(state.profile, _profile(customer)))
 
 
 def _profile(customer: Customer) -> Profile:
@@ -244,6 +234,17 @@ def _response(state: CustomerState, engagement: Engagement) -> Response | None:
     if field is None:
         return None
     return replace(known, **{field: min(getattr(known, field) or moment, moment)})
+
+
+_MERGES: Mapping[type[Event], Callable[[CustomerState, Any], CustomerState]] = {
+    OrderRecorded: lambda state, event: _apply_order(state, event.data),
+    ShipmentRecorded: lambda state, event: _apply_shipment(state, event.data),
+    ReturnRecorded: lambda state, event: _apply_return(state, event.data),
+    CustomerRecorded: lambda state, event: _apply_customer(state, event.data),
+    CartRecorded: lambda state, event: _apply_cart(state, event.data),
+    EngagementRecorded: lambda state, event: _apply_engagement(state, event.data),
+    CustomerProductsUpdated: lambda state, event: _apply_predictions(state, event),
+}
 
 
 def record(state: CustomerState, decision: Decision) -> CustomerState:

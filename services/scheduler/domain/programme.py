@@ -58,9 +58,9 @@ class Programme(Part):
     caps: tuple[Cap, ...] = ()
     budgets: tuple[Budget, ...] = ()
     blackouts: tuple[Blackout, ...] = ()
-    replacement_groups: dict[str, tuple[str, ...]] = {}
+    replacement_groups: dict[str, tuple[str, ...]] = {}  # noqa: RUF012  pydantic copies defaults
     price_tolerance: Annotated[Decimal, Field(ge=0)] = Decimal("0.10")
-    queueing: dict[Channel, Duration] = {Channel.SMS: timedelta(minutes=5)}
+    queueing: dict[Channel, Duration] = {Channel.SMS: timedelta(minutes=5)}  # noqa: RUF012  as above
     abandoned_after: Duration = timedelta(hours=1)
     guards: Guards = Guards()
     approval: Literal["one", "two"] = "one"

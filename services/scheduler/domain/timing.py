@@ -4,34 +4,23 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
-from typing import Literal, NamedTuple, Protocol
+from typing import Protocol
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import cel
-from msgspec.structs import replace
 
 from services.scheduler.domain import facts
 from services.scheduler.domain.conditions import facts_of, holds
-from services.scheduler.domain.customer import CartFacts, CustomerState, OrderFacts, VerdictFacts
+from services.scheduler.domain.customer import CustomerState, VerdictFacts
+from services.scheduler.domain.enrolling import SLACK, Enrolment, enrolments, matches, reorder_at
 from services.scheduler.domain.experiment import Assignment, assign
-from services.scheduler.domain.journey import (
-    AfterAnswer,
-    AfterStep,
-    Condition,
-    Experiment,
-    Journey,
-    Leaf,
-    Step,
-    When,
-)
-from services.scheduler.domain.programme import Programme
-from services.scheduler.domain.published import Edition, Published
-from shared.events import Channel, OrderStatus
+from services.scheduler.domain.journey import Journey
+from services.scheduler.domain.published import Published
+from services.scheduler.domain.step import AfterAnswer, AfterStep, Condition, Step
+from services.scheduler.domain.tree import Experiment, Leaf
+from shared.events import Channel
 from shared.ids import enrolment_id, message_id
-
-SLACK = timedelta(days=30)
-"""How long after its last step has expired an enrolment is still derived, for news that come late."""
 
 
 class Outlook(Protocol):
@@ -45,7 +34,7 @@ class _Nothing:
     def gap(self, shop: str, product: str) -> timedelta | None:
         """Know nothing of any product."""
         del shop, product
-        return None  # noqa: RET501  mypy wants it said
+        return None
 
 
 NO_OUTLOOK: Outlook = _Nothing()
@@ -72,14 +61,6 @@ class Due:
     leaf: int = 0
     exposures: tuple[tuple[str, str], ...] = ()
     drained: bool = False
-
-
-class Enrolment(NamedTuple):
-    """An order, or a cart that was left, on its way through an edition of a journey."""
-
-    edition: Edition
-    order_id: str
-    order: OrderFacts
 
 
 def due(
@@ -125,134 +106,6 @@ def page_due(state: CustomerState, published: Published, order_id: str) -> list[
         if enrolment.order_id == order_id
         for each in _Way(state, published, enrolment, NO_OUTLOOK).occurrences(None, frozenset(), page=True)
     ]
-
-
-def enrolments(state: CustomerState, published: Published, since: datetime | None) -> list[Enrolment]:
-    """List who is on the way through which edition; those that are over are left out."""
-    editions = published.by_shop.get(state.shop, ())
-    if not editions:
-        return []
-    programme = published.programme(state.shop)
-    began = _beginnings(state, programme)
-    entered: dict[str, list[Enrolment]] = {}
-    for edition in editions:
-        journey, carts = edition.journey, edition.journey.starts == "cart"
-        lets_all_in = journey.re_entry == "always"
-        for order_id, order in began:
-            if (
-                order_id.startswith(facts.CART_PREFIX) is carts
-                and (not lets_all_in or not _over(state, journey, order_id, order, since))
-                and edition.takes(order.placed_at)
-                and _enters(state, journey, order_id, order, programme)
-            ):
-                entered.setdefault(journey.id, []).append(Enrolment(edition, order_id, order))
-    return [each for name, found in entered.items() for each in _let_in(state, name, found, since)]
-
-
-def _beginnings(state: CustomerState, programme: Programme) -> list[tuple[str, OrderFacts]]:
-    """List what may begin a journey, oldest first: orders, and carts that were left and never ordered."""
-    found = [(order_id, order) for order_id, order in state.orders.items() if order.enrols]
-    for cart_id, cart in state.carts.items():
-        if cart.order_id is None and (left := _left(cart, programme)):
-            found.append((f"{facts.CART_PREFIX}{cart_id}", left))
-    found.sort(key=lambda entry: (entry[1].placed_at, entry[0]))
-    return found
-
-
-def _left(cart: CartFacts, programme: Programme) -> OrderFacts | None:
-    """Return a cart in the form of an order, placed when it counted as left."""
-    if cart.idle_since is None or not cart.products:
-        return None
-    return OrderFacts(
-        version=1,
-        placed_at=cart.idle_since + programme.abandoned_after,
-        currency=cart.currency,
-        total=cart.total,
-        products=dict.fromkeys(cart.products, 1),
-    )
-
-
-def order_of(state: CustomerState, order_id: str, programme: Programme) -> OrderFacts | None:
-    """Return the order that began an enrolment, or the cart in the form of one; a cart that was ordered is void."""
-    if not order_id.startswith(facts.CART_PREFIX):
-        return state.orders.get(order_id)
-    cart = state.carts.get(order_id.removeprefix(facts.CART_PREFIX))
-    left = _left(cart, programme) if cart else None
-    if left is None or cart is None or cart.order_id is None:
-        return left
-    return replace(left, status=OrderStatus.VOIDED)
-
-
-def _enters(
-    state: CustomerState, journey: Journey, order_id: str, order: OrderFacts, programme: Programme
-) -> bool:
-    if isinstance(journey.entry, When):
-        return matches(journey.entry, order)
-    known = facts_of(facts.values(state, order_id, order, journey.asked, programme))
-    return holds(journey.entry, known)
-
-
-def _let_in(
-    state: CustomerState, journey: str, found: list[Enrolment], since: datetime | None
-) -> list[Enrolment]:
-    """Leave out who entered too recently, by the journey's `re_entry`; whoever has a verdict in it is in already.
-
-    Those that are over bar others, and are then left out themselves.
-    """
-    terms = found[-1].edition.journey.re_entry
-    kept = found if terms == "always" else _apart(state, journey, found, terms)
-    return [
-        one
-        for one in kept
-        if one.edition.journey.re_entry == "always"
-        or not _over(state, one.edition.journey, one.order_id, one.order, since)
-    ]
-
-
-def _apart(
-    state: CustomerState, journey: str, found: list[Enrolment], terms: timedelta | Literal["once"]
-) -> list[Enrolment]:
-    inside = {fact.order_id for fact in state.verdicts.values() if fact.journey == journey}
-    kept: list[Enrolment] = []
-    began = sorted(each.order.placed_at for each in found if each.order_id in inside)
-    for each in found:
-        at = each.order.placed_at
-        if each.order_id not in inside:
-            near = began if terms == "once" else [one for one in began if abs(at - one) < terms]
-            if near:
-                continue
-            began.append(at)
-        kept.append(each)
-    return kept
-
-
-def _over(
-    state: CustomerState, journey: Journey, order_id: str, order: OrderFacts, since: datetime | None
-) -> bool:
-    """Whether every step that known facts give a time to expired long ago."""
-    if since is None:
-        return False
-    last = order.placed_at
-    if last + journey.reach + SLACK >= since:
-        return False
-    if journey.waits_long:
-        last = max(last, state.deliveries.get(order_id, last), _reorder_at(state, order_id, order) or last)
-        if journey.waits_for_gap:
-            last += timedelta(days=182)
-    return last + journey.reach + SLACK < since
-
-
-def matches(when: When, order: OrderFacts) -> bool:
-    """Whether an order meets every condition given."""
-    categories = set(order.categories.values())
-    return (
-        (not when.categories or not categories.isdisjoint(when.categories))
-        and categories.isdisjoint(when.without)
-        and (not when.products or not order.products.keys().isdisjoint(when.products))
-        and (when.single_item is None or when.single_item == (len(order.products) == 1))
-        and (when.total_at_least is None or order.total >= when.total_at_least)
-        and (when.total_below is None or order.total < when.total_below)
-    )
 
 
 class _Way:
@@ -357,7 +210,7 @@ class _Way:
             case "delivery":
                 return state.deliveries.get(order_id)
             case "reorder":
-                return _reorder_at(state, order_id, order)
+                return reorder_at(state, order_id, order)
             case "gap":
                 gaps = [self._outlook.gap(state.shop, product) for product in order.products]
                 shortest = min((gap for gap in gaps if gap is not None), default=None)
@@ -380,24 +233,6 @@ class _Way:
             for key, fact in self._state.verdicts.items()
             if (fact.journey, fact.order_id, fact.step) == mine
         ]
-
-
-def _reorder_at(state: CustomerState, order_id: str, order: OrderFacts) -> datetime | None:
-    """Return when the first of the order's products is likely to be needed again, if none was bought again since."""
-    if state.predictions is None:
-        return None
-    foretold = state.predictions.reorder_at
-    times = {
-        each: foretold[each]
-        for each in order.products
-        if each in foretold and foretold[each] > order.placed_at
-    }
-    if times:
-        for key, other in state.orders.items():
-            if other.stands and (other.placed_at, key) > (order.placed_at, order_id):
-                for product in times.keys() & other.products:
-                    del times[product]
-    return min(times.values(), default=None)
 
 
 def moments(step: Step, anchor: datetime, zone: ZoneInfo) -> Iterator[datetime]:

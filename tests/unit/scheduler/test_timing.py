@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from services.scheduler.domain import Published, due
-from services.scheduler.domain.timing import matches
+from services.scheduler.domain.enrolling import matches
 from shared.events import EngagementKind, OrderStatus
 from shared.ids import enrolment_id, message_id
 from tests.support.deciding import (
@@ -38,13 +38,13 @@ def test_an_order_step_is_due_its_delay_after_the_order_under_a_derived_id() -> 
 
 def test_delivery_steps_appear_with_a_confirmed_delivery_only() -> None:
     plan = journey(step(after="delivery", delay="3d"))
-    assert not due(state(order()), [plan])
+    assert not due(state(order()), Published.of([plan]))
     assert only(state(delivered(), order()), plan).due_at == MONDAY_NOON + 5 * DAY
 
 
 def test_a_weekly_step_comes_as_often_as_it_says() -> None:
     plan = journey(step(delay="7d", repeat={"every": "7d", "times": 4}))
-    found = sorted(due(state(order()), [plan]).values(), key=lambda each: each.occurrence)
+    found = sorted(due(state(order()), Published.of([plan])).values(), key=lambda each: each.occurrence)
     assert [(each.occurrence, each.due_at) for each in found] == [
         (each, MONDAY_NOON + 7 * (each + 1) * DAY) for each in range(4)
     ]
@@ -69,7 +69,7 @@ def test_without_a_real_zone_of_the_customers_the_journeys_counts(zone: str | No
 
 
 def test_test_and_history_orders_begin_nothing() -> None:
-    assert not due(state(order(test=True), order("o-2", history=True)), [journey()])
+    assert not due(state(order(test=True), order("o-2", history=True)), Published.of([journey()]))
 
 
 def test_nothing_that_happens_later_makes_a_due_step_vanish() -> None:
@@ -95,11 +95,11 @@ def test_verdicts_change_nothing_of_what_is_due() -> None:
 def test_a_new_version_of_a_journey_keeps_the_ids() -> None:
     old, new = journey(), journey(step(delay="2h"))
     assert old.version != new.version
-    assert due(state(order()), [old]).keys() == due(state(order()), [new]).keys()
+    assert due(state(order()), Published.of([old])).keys() == due(state(order()), Published.of([new])).keys()
 
 
 def test_another_shops_journey_does_not_apply() -> None:
-    assert not due(state(order()), [journey(shop="fitness")])
+    assert not due(state(order()), Published.of([journey(shop="fitness")]))
 
 
 @pytest.mark.parametrize(
@@ -128,7 +128,7 @@ def test_conditions_look_at_the_orders_own_facts(when: dict[str, Any], expected:
 
 def test_a_branch_sends_its_step_to_its_orders_only() -> None:
     plan = journey(step(), step("for-serum", when={"categories": ["serum"]}))
-    assert {each.step for each in due(state(order()), [plan]).values()} == {"pair"}
+    assert {each.step for each in due(state(order()), Published.of([plan])).values()} == {"pair"}
 
 
 def test_decisions_carry_the_occurrence_they_are_about() -> None:

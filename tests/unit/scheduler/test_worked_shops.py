@@ -6,7 +6,17 @@ from decimal import Decimal
 import pytest
 from msgspec.structs import replace
 
-from services.scheduler.domain import Catalogue, Context, Due, Published, apply, decide, due, message
+from services.scheduler.domain import (
+    Catalogue,
+    Context,
+    Due,
+    Published,
+    apply,
+    decide,
+    due,
+    message,
+    page_due,
+)
 from services.scheduler.domain.customer import CustomerState
 from services.scheduler.journeys import load_journeys
 from shared import events, ids
@@ -86,7 +96,7 @@ def customer(shop: str, *bought: str) -> CustomerState:
 
 
 def steps(state: CustomerState) -> dict[str, Due]:
-    return {each.step: each for each in due(state, JOURNEYS.values()).values()}
+    return {each.step: each for each in due(state, Published.of(JOURNEYS.values())).values()}
 
 
 def outcome(
@@ -99,7 +109,7 @@ def outcome(
     context = Context(shelf(state.shop), law())
     decision = decide(state, occurrence, everyone, proposed, context, occurrence.due_at)
     assert decision.verdict is Verdict.SEND, [each for each in decision.rules if each.outcome != "pass"]
-    return decision, message(state, decision, everyone, context)
+    return decision, message(state, occurrence, decision, everyone, context)
 
 
 @pytest.mark.parametrize(
@@ -117,7 +127,7 @@ def outcome(
         ("fitness", "kettlebell-0", "next-level", ["kettlebell-1"], None),
         ("fitness", "chalk-0", "next-level", ["chalk-0"], None),
         ("home-goods", "vase-0", "brand-story", ["candle-0", "cushion-0", "diffuser-0"], None),
-        ("home-goods", "vase-0", "early-access", ["throw-0", "cushion-0", "lamp-0"], None),
+        ("home-goods", "vase-0", "early-access", ["throw-0", "cushion-0", "lamp-0"], "early access"),
         ("home-goods", "candle-0", "again-or-in-season", ["candle-0"], None),
         ("home-goods", "lamp-0", "again-or-in-season", ["vase-0", "planter-0", "tableware-0"], None),
     ],
@@ -173,3 +183,21 @@ def test_every_shop_has_one_journey_and_its_own_salt(shop: str) -> None:
     assert len(mine) == 1
     assert mine[0].holdout.share == 0.10
     assert len({each.holdout.salt for each in JOURNEYS.values()}) == len(JOURNEYS)
+
+
+@pytest.mark.parametrize(
+    ("shop", "bought", "product"),
+    [
+        ("skincare", "cleanser-0", "toner-0"),
+        ("skincare", "serum-0", "spf-0"),
+        ("fitness", "kettlebell-0", "mat-0"),
+        ("fitness", "bands-0", "door-anchor-0"),
+    ],
+)
+def test_the_thank_you_page_completes_the_purchase(shop: str, bought: str, product: str) -> None:
+    state = customer(shop, bought)
+    [occurrence] = page_due(state, Published.of(JOURNEYS.values()), "o-1")
+    journey = JOURNEYS[occurrence.journey]
+    decision = decide(state, occurrence, journey, (), Context(shelf(shop), law()), occurrence.due_at)
+    assert decision.offer
+    assert [each.product_id for each in decision.offer.products] == [product]
