@@ -243,7 +243,7 @@ _MERGES: Mapping[type[Event], Callable[[CustomerState, Any], CustomerState]] = {
     CustomerRecorded: lambda state, event: _apply_customer(state, event.data),
     CartRecorded: lambda state, event: _apply_cart(state, event.data),
     EngagementRecorded: lambda state, event: _apply_engagement(state, event.data),
-    CustomerProductsUpdated: lambda state, event: _apply_predictions(state, event),
+    CustomerProductsUpdated: _apply_predictions,
 }
 
 
