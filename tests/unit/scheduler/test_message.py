@@ -11,12 +11,14 @@ from shared.events import Channel, Message
 from shared.events.affinity import Relation
 from tests.support.deciding import (
     MONDAY_NOON,
+    catalogue,
     context,
     decided,
     delivered,
     journey,
     only,
     order,
+    product,
     profile,
     state,
     step,
@@ -135,3 +137,60 @@ def test_a_message_to_nobody_is_refused() -> None:
     decision = decided(ready(), plan)
     with pytest.raises(ValueError, match="nobody"):
         message(state(order()), only(ready(), plan), decision, plan, context())
+
+
+def offering(incentive: dict[str, Any], **more: Any) -> dict[str, Any]:  # noqa: ANN401  see written
+    """Return the context of a message that offers the toner with an incentive."""
+    terms = {"from": ["complements"], "count": 1, "max_price_share": None, "incentive": incentive}
+    return written(ready(), journey(step(offer=terms)), **more).context
+
+
+@pytest.mark.parametrize(
+    ("incentive", "text"),
+    [
+        ({"kind": "money", "value": "5", "currency": "USD"}, "$5.00 off"),
+        ({"kind": "percent", "value": "12.50"}, "12.5% off"),
+        ({"kind": "free_shipping"}, "free shipping"),
+        ({"kind": "early_access"}, "early access"),
+    ],
+)
+def test_an_incentive_is_told_in_words(incentive: dict[str, Any], text: str) -> None:
+    assert offering(incentive)["incentive"]["text"] == text
+
+
+def test_below_a_threshold_the_message_says_how_much_to_add() -> None:
+    threshold = {"amount": "60", "currency": "USD"}
+    told = offering({"kind": "free_shipping", "threshold": threshold})
+    assert told["add_more"] == "add $12.00 more"
+    assert offering({"kind": "free_shipping"})["add_more"] is None
+
+
+def test_early_access_says_until_when() -> None:
+    told = offering({"kind": "early_access", "valid_for": "2d"})
+    assert told["early_access_until"] == "Wednesday 4 March, 12:45 pm"
+    assert told["incentive"]["kind"] == "early_access"
+    assert offering({"kind": "percent", "value": 10, "valid_for": "2d"})["early_access_until"] is None
+    assert offering({"kind": "early_access"})["early_access_until"] is None
+
+
+@pytest.mark.parametrize(("currency", "price"), [("JPY", "9"), ("KWD", "9.000"), (None, "9.00")])
+def test_prices_have_the_digits_of_their_currency(currency: str | None, price: str) -> None:
+    shelf = catalogue(product("toner", currency=currency))
+    (shown,) = offering({"kind": "free_shipping"}, shelf=shelf)["products"]
+    assert (shown["price"], shown["currency"]) == (price, currency)
+
+
+def test_a_step_may_ask_in_any_words() -> None:
+    sent = written(ready(), journey(step(offer=None, asks=["yes-please", "not-now", "tell-me-more"])))
+    assert sent.context["answers"] == ["yes-please", "not-now", "tell-me-more"]
+
+
+def test_a_night_without_a_midnight_ends_a_minute_before_the_next_day() -> None:
+    # In Cairo clocks went from 24:00 on 23 April 2026 to 01:00.
+    at = datetime(2026, 4, 23, 9, 0, tzinfo=UTC)
+    known = state(profile(time_zone="Africa/Cairo"), order(at=at))
+    terms = {"from": ["complements"], "max_price_share": None}
+    plan = journey(step(offer=terms | {"incentive": {"kind": "free_shipping", "valid_for": "tonight"}}))
+    sent = written(known, plan)
+    assert sent.valid_until == datetime(2026, 4, 23, 22, 0, tzinfo=UTC)
+    assert sent.context["incentive"]["expires_text"] == "Thursday 23 April, 11:59 pm"
