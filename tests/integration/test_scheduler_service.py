@@ -13,21 +13,36 @@ import asyncpg
 import pytest
 from aiohttp import ClientSession, web
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from click.testing import CliRunner
 
+from demo.live import stand_still
+from services.cli import cli
 from services.scheduler.app import build
+from services.scheduler.domain import Published
 from services.scheduler.poller import Poller
+from services.scheduler.publish import Publisher
+from services.scheduler.throwing import read_switches, throw
 from shared import events
 from shared.db import create_pool, migrate
 from shared.embedded import Infrastructure
-from shared.errors import JourneysReplaced
-from shared.events import Control, ControlSet, Event, decode
+from shared.events import Event, decode
 from shared.ids import partition_key
 from shared.kafka.outbox import Outgoing, Relay, put
 from shared.kafka.positions import PositionedConsumer
 from shared.kafka.producer import make_producer
 from shared.service import Running
 from shared.settings import Settings
-from shared.topics import COMPLEMENTS, CONTROLS, CUSTOMERS, DECISIONS, MESSAGES, ORDERS, RETURNS, Topic
+from shared.switches import Scope, Switchboard
+from shared.topics import (
+    COMPLEMENTS,
+    CUSTOMERS,
+    DECISIONS,
+    INBOUND_CUSTOMERS,
+    MESSAGES,
+    ORDERS,
+    RETURNS,
+    Topic,
+)
 from tests.support import eventually
 from tests.support.broker import fresh_topics
 from tests.support.samples import START, order
@@ -37,6 +52,7 @@ from tests.support.scheduling import (
     MovedClock,
     delivered,
     envelope,
+    journey,
     journey_text,
     profile,
     queries,
@@ -68,14 +84,6 @@ class Stand:
             subject = event.customerid or event.data.product_id
             topic = TOPIC_OF[type(event)].name
             await self.producer.send_and_wait(topic, event.encode(), partition_key(event.shopid, subject))
-
-    async def throw(self, action: str) -> None:
-        """Throw the shop's switch."""
-        control = Control.model_validate(
-            {"action": action, "set_at": START, "set_by": "tests", "why": "to see"}
-        )
-        event = ControlSet(**envelope(SHOP, None, START), data=control)
-        await self.producer.send_and_wait(CONTROLS.name, event.encode(), SHOP.encode())
 
     async def end(self, topic: str) -> int:
         """Return the end of a topic of one partition."""
@@ -280,20 +288,54 @@ async def test_it_serves_at_once_but_is_ready_and_reads_and_decides_only_after_a
             assert [row["step"] for row in await stand.pool.fetch(queries.steps)] == ["pair", "pair"]
 
 
-async def test_an_old_process_stops_by_itself_when_one_with_other_journeys_starts(stand: Stand) -> None:
+async def test_a_running_process_takes_up_what_another_publishes_without_a_restart(stand: Stand) -> None:
     await stand.tell(profile(SHOP, "c-1"), order())
     stopping = asyncio.Event()
     async with build(stand.settings, stand.clock) as old:
         loops = [asyncio.ensure_future(loop(stopping)) for loop in old.loops]
         await stand.wait_for_steps(2)
-        stand.change(steps=journey_text(SHOP)["steps"][:1])
-        async with stand.service():
-            done, _ = await asyncio.wait(loops, timeout=30, return_when=asyncio.FIRST_COMPLETED)
-            stopping.set()
-            results = await asyncio.gather(*loops, return_exceptions=True)
-            assert done
-            assert any(isinstance(each, JourneysReplaced) for each in results)
-            await stand.wait_for_steps(1)
+        only = journey(SHOP, steps=journey_text(SHOP)["steps"][:1])
+        await Publisher(stand.pool, Published.of([only]), stand.clock).run_once()
+        await stand.wait_for_steps(1)
+        stand.clock.now = START + HOUR
+        await stand.wait_for(DECISIONS, 1)
+        assert not any(loop.done() for loop in loops)
+        stopping.set()
+        await asyncio.gather(*loops)
+    decided = await stand.read(DECISIONS)
+    assert [each.journey_version for each in decided] == [only.version]
+
+
+async def test_a_try_says_what_comes_next_and_sends_a_tester_one_of_it_without_touching_the_customer(
+    stand: Stand, tmp_path: Path
+) -> None:
+    await stand.tell(profile(SHOP, "c-1"), order(), delivered(SHOP, "c-1", "o-1"))
+    async with stand.service():
+        await stand.wait_for_steps(3)
+    stand_still(tmp_path / "time", START)
+    environment = {
+        "KAFKA_BOOTSTRAP_SERVERS": stand.settings.kafka_bootstrap_servers,
+        "DATABASE_URL": stand.settings.database_url.get_secret_value(),
+        "ORDERWAKE_BUSINESS_TIME": f"file:{tmp_path / 'time'}",
+    }
+    before = [dict(row) for row in await stand.pool.fetch(queries.steps)]
+    told = ("--as", "c-1", "--shop", SHOP, "--send-to", "tester@example.com", "--yes", "--json")
+    result = await asyncio.to_thread(CliRunner(env=environment).invoke, cli, ["journeys", "try", *told])
+    assert result.exit_code == 0, result.output
+    said = [
+        (each["step"], each["verdict"], each["reason"], [rule["rule"] for rule in each["objections"]])
+        for each in json.loads(result.stdout)["next"]
+    ]
+    assert said[0] == ("pair", "send", None, [])
+    assert [(step, verdict) for step, verdict, *_ in said][1:] == [("second", "send"), ("check", "skip")]
+    assert said[2][2:] == ("capped", ["capped", "quiet_hours"])
+    assert [dict(row) for row in await stand.pool.fetch(queries.steps)] == before
+    assert await stand.read(DECISIONS) == []
+    (message,) = await stand.wait_for(MESSAGES, 1)
+    assert (message.recipient, message.step) == ("tester@example.com", "pair")
+    assert str(message.message_id) not in {str(row["message_id"]) for row in before}
+    (tester,) = await stand.read(INBOUND_CUSTOMERS)
+    assert (tester.email, tester.staff, tester.consent["email"].granted) == ("tester@example.com", True, True)
 
 
 async def test_what_nobody_can_read_becomes_a_dead_letter_and_the_rest_goes_on(stand: Stand) -> None:
@@ -312,22 +354,61 @@ async def test_what_nobody_can_read_becomes_a_dead_letter_and_the_rest_goes_on(s
     assert found == [2, 1, 1]
 
 
-async def test_a_pause_from_the_controls_topic_holds_until_the_resume(stand: Stand) -> None:
+async def test_a_pause_thrown_while_it_runs_holds_through_a_restart_until_the_resume(stand: Stand) -> None:
     await stand.tell(profile(SHOP, "c-1"), order())
-    await stand.throw("pause")
+    scope = Scope(SHOP, f"{SHOP}-routine")
     async with stand.service() as url:
         await stand.wait_for_steps(2)
+        await throw(stand.settings, stand.clock, Switchboard(), scope, "pause", "ada", "wrong price")
+
+        async def seen() -> bool:
+            return bool((await _status(url))["switches"] == {"pause": 1})
+
+        await eventually(seen, 5, "the pause to be seen")
         stand.clock.now = START + HOUR
+    async with stand.service() as url:
 
         async def held() -> bool:
-            async with ClientSession() as http, http.get(f"{url}/v1/status") as answer:
-                status = await answer.json()
+            status = await _status(url)
             return bool(status["undecided"] == 1 and status["fresh_partitions"] == [0, 1])
 
         await eventually(held)
         assert await stand.read(DECISIONS) == []
-        await stand.throw("resume")
-        await stand.wait_for(DECISIONS, 1)
+        board = await read_switches(stand.settings, 10)
+        await throw(stand.settings, stand.clock, board, scope, "resume", "ada", "mended")
+        (decision,) = await stand.wait_for(DECISIONS, 1)
+        assert decision.verdict == "send"
+
+
+async def test_what_comes_due_while_stopped_is_skipped_with_who_and_why_and_later_steps_go(
+    stand: Stand,
+) -> None:
+    await stand.tell(profile(SHOP, "c-1"), order())
+    await throw(stand.settings, stand.clock, Switchboard(), Scope(), "stop", "ada", "complaints")
+    async with stand.service():
+        await stand.wait_for_steps(2)
+        stand.clock.now = START + HOUR
+        (skipped,) = await stand.wait_for(DECISIONS, 1)
+        assert (skipped.verdict, skipped.reason) == ("skip", "journey_stopped")
+        (rule,) = [each for each in skipped.rules if each.rule == "journey_stopped"]
+        assert rule.inputs["stopped"] == "ada: complaints"
+        board = await read_switches(stand.settings, 10)
+        await throw(stand.settings, stand.clock, board, Scope(), "resume", "ada", "mended")
+
+        async def seen() -> bool:
+            return not (await read_switches(stand.settings, 10)).thrown()
+
+        await eventually(seen)
+    async with stand.service():
+        stand.clock.now = START + 5 * HOUR
+        found = await stand.wait_for(DECISIONS, 2)
+    assert [each.verdict for each in found if each.step == "second"] == ["send"]
+
+
+async def _status(url: str) -> dict[str, Any]:
+    async with ClientSession() as http, http.get(f"{url}/v1/status") as answer:
+        found: dict[str, Any] = await answer.json()
+        return found
 
 
 async def test_what_a_dying_relay_published_is_published_again_as_the_same_record(stand: Stand) -> None:
