@@ -46,6 +46,8 @@ CONTEXT: dict[str, Any] = {
         "text": "10% off",
         "expires_text": "Thursday 5 March, 11:59 pm",
     },
+    "add_more": "$12.00",
+    "early_access_until": None,
     "answers": [],
     "guide": None,
 }

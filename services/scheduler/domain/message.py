@@ -169,7 +169,7 @@ def _terms(incentive: Incentive) -> str:
 def _add_more(offer: Offer | None) -> str | None:
     if offer is None or offer.add_more is None:
         return None
-    return f"add {written(offer.add_more, offer.currency)} more"
+    return written(offer.add_more, offer.currency)
 
 
 def _early_access_until(incentive: Incentive | None, zone: ZoneInfo) -> str | None:
