@@ -101,3 +101,60 @@ def test_no_rule_is_wider_than_the_federal_window() -> None:
 
 def test_every_state_is_there() -> None:
     assert len(LAW.states) == 51
+
+
+@pytest.mark.parametrize(
+    ("country", "zones"),
+    [("FR", ["Europe/Paris"]), ("no", ["Europe/Oslo"]), ("PT", ["Europe/Lisbon"]), ("XX", []), ("US", [])],
+)
+def test_a_country_has_the_zones_that_the_time_zone_database_gives_it(country: str, zones: list[str]) -> None:
+    known = [zone.key for zone in LAW.zones([(country, None)], [])]
+    assert [name for name in known if name in zones or not zones] == zones
+    assert len(LAW.countries) > 240
+
+
+def test_elsewhere_without_a_zone_all_zones_of_the_country_count() -> None:
+    """Brazil's four hours of zones, and no Sunday: from nine in Rio Branco to eight in Noronha."""
+    stretch = LAW.permitted(at(SUNDAY, 12), places=[("BR", None)], zones=[])
+    assert stretch == (at(SUNDAY + 1, 14), at(SUNDAY + 1, 22))
+
+
+def test_a_country_too_wide_for_common_hours_is_texted_with_a_zone_only() -> None:
+    assert LAW.permitted(at(MONDAY, 12), places=[("FR", None), ("NZ", None)], zones=[]) is None
+
+
+@pytest.mark.parametrize(
+    ("moment", "expected"),
+    [
+        (datetime(2026, 4, 5, 10, tzinfo=UTC), datetime(2026, 4, 7, 7, tzinfo=UTC)),  # Easter, and its Monday
+        (datetime(2026, 5, 14, 10, tzinfo=UTC), datetime(2026, 5, 15, 7, tzinfo=UTC)),  # Ascension
+        (datetime(2026, 7, 14, 10, tzinfo=UTC), datetime(2026, 7, 15, 7, tzinfo=UTC)),
+        (
+            datetime(2027, 3, 29, 10, tzinfo=UTC),
+            datetime(2027, 3, 30, 7, tzinfo=UTC),
+        ),  # the next year's Easter
+        (datetime(2026, 7, 15, 10, tzinfo=UTC), datetime(2026, 7, 15, 10, tzinfo=UTC)),
+    ],
+)
+def test_france_is_left_alone_on_sundays_and_holidays(moment: datetime, expected: datetime) -> None:
+    assert opens(moment, country="FR") == expected
+    assert opens(moment, "Europe/Paris", country="FR") == expected
+
+
+def test_a_zone_that_is_none_of_the_country_counts_beside_those_of_the_country() -> None:
+    assert [zone.key for zone in LAW.zones([("FR", None)], ["Asia/Tokyo"])] == ["Asia/Tokyo", "Europe/Paris"]
+    assert opens(at(MONDAY, 7), "Asia/Tokyo", country="FR") == at(MONDAY, 8)
+
+
+def test_india_begins_at_ten() -> None:
+    assert opens(at(MONDAY, 4), "Asia/Kolkata", country="IN") == at(MONDAY, 4, 30)
+
+
+def test_no_country_is_wider_than_the_default() -> None:
+    for country in LAW.countries:
+        for moment in (at(MONDAY, 3), at(SUNDAY, 15)):
+            stretch = LAW.permitted(moment, places=[(country, None)], zones=[])
+            for zone in LAW.zones([(country, None)], []) if stretch else ():
+                opening, closing = (each.astimezone(zone) for each in stretch or ())
+                assert opening.hour >= 9
+                assert (closing.hour, closing.minute) <= (20, 0)

@@ -1,17 +1,20 @@
-"""How often and when: caps, cool-downs and quiet hours."""
+"""How often: caps and cool-downs, and the waits that they lead to."""
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
 from services.scheduler.domain import record
-from shared.events import Reason, Verdict
+from shared.events import Outcome, Reason, Verdict
 from tests.support.deciding import (
     MONDAY_NOON,
     decided,
     journey,
     order,
     profile,
+    programme,
+    rule,
     sent,
     state,
     step,
@@ -90,3 +93,87 @@ def test_quiet_hours_over_midnight_end_in_the_morning() -> None:
     quiet = {"email": {"starts": "21:00", "ends": "08:00"}}
     plan = journey(step(delay="10h"), quiet_hours=quiet)
     assert decided(state(*READY), plan).next_at == datetime(2026, 3, 3, 13, 0, tzinfo=UTC)
+
+
+SHOP_CAP = {"count": 1, "per": "2d"}
+
+
+def test_a_shops_cap_counts_across_journeys() -> None:
+    """The worked case: a thank-you mail of one journey, and another journey's an hour later."""
+    first, other = journey(step()), journey(step("other", delay="2h"), id="other")
+    known = sent(state(*READY), first, at=MONDAY_NOON + timedelta(minutes=45))
+    assert decided(known, other, name="other").verdict is Verdict.SEND
+    capped = decided(known, other, name="other", programme=programme(caps=[SHOP_CAP]))
+    assert (capped.verdict, capped.reason) == (Verdict.SKIP, Reason.CAPPED)
+
+
+@pytest.mark.parametrize(
+    ("journeys", "verdict"),
+    [
+        (["routine", "other"], Verdict.SKIP),
+        (["other"], Verdict.SEND),  # what the first journey sent does not count
+        (["routine"], Verdict.SEND),  # the cap is not for the second
+    ],
+)
+def test_a_cap_counts_and_stops_the_journeys_that_it_names(journeys: list[str], verdict: Verdict) -> None:
+    first, other = journey(step()), journey(step("other", delay="2h"), id="other")
+    known = sent(state(*READY), first, at=MONDAY_NOON + timedelta(minutes=45))
+    terms = programme(caps=[SHOP_CAP | {"journeys": journeys}])
+    assert decided(known, other, name="other", programme=terms).verdict is verdict
+
+
+def test_a_cap_shows_what_it_counted() -> None:
+    plan = journey(step(), step("second", delay="1d"), caps=[{"count": 3, "per": "7d"}])
+    known = sent(state(*READY), plan, at=MONDAY_NOON + timedelta(minutes=45))
+    decision = decided(known, plan, name="second", programme=programme(caps=[SHOP_CAP]))
+    assert rule(decision, Reason.CAPPED).inputs == {
+        "caps": [
+            {"count": 3, "per_s": 604800, "journeys": [], "sent": 1},
+            {"count": 1, "per_s": 172800, "journeys": [], "sent": 1},
+        ]
+    }
+
+
+def test_a_window_is_over_when_its_span_has_passed() -> None:
+    patient = step("second", delay="1d", skip_after="9d", expires="9d")
+    plan = journey(step(), patient, caps=[SHOP_CAP])
+    known = sent(state(*READY), plan, at=MONDAY_NOON + timedelta(minutes=45))
+    ends_at = MONDAY_NOON + timedelta(days=2, minutes=45)
+    for now, verdict in ((ends_at - timedelta(seconds=1), Verdict.SKIP), (ends_at, Verdict.SEND)):
+        assert decided(known, plan, name="second", now=now).verdict is verdict
+
+
+def test_of_several_full_caps_one_that_drops_decides() -> None:
+    caps = [SHOP_CAP | {"action": "defer"}, {"count": 1, "per": "1d"}]
+    plan = journey(step(), step("second", delay="2h"), caps=caps)
+    known = sent(state(*READY), plan, at=MONDAY_NOON + timedelta(minutes=45))
+    assert decided(known, plan, name="second").verdict is Verdict.SKIP
+
+
+def page(name: str = "page", **changes: Any) -> dict[str, Any]:  # noqa: ANN401  any field
+    return step(name, channel="page", template=None, page={"title": "One more thing"}, delay="0m") | changes
+
+
+def test_pages_count_only_towards_caps_that_name_them() -> None:
+    plan = journey(page(), step())
+    known = sent(state(*READY), plan, name="page", at=MONDAY_NOON)
+    assert decided(known, plan, programme=programme(caps=[SHOP_CAP])).verdict is Verdict.SEND
+    named = programme(caps=[SHOP_CAP | {"channels": ["page", "email"]}])
+    assert decided(known, plan, programme=named).reason is Reason.CAPPED
+    mailed = sent(state(*READY), plan, at=MONDAY_NOON + timedelta(minutes=45))
+    assert decided(mailed, plan, name="page", programme=named).reason is Reason.CAPPED
+    assert decided(mailed, plan, name="page", programme=programme(caps=[SHOP_CAP])).verdict is Verdict.SEND
+
+
+def test_pages_and_hand_overs_neither_begin_a_cool_down_nor_heed_one() -> None:
+    over = step("over", channel="event", template=None, hand_over="win_back", offer=None)
+    plan = journey(page(), over, step(), cool_down={"span": "7d"})
+    both = state(*READY, order("o-2", ("spf",), MONDAY_NOON + timedelta(minutes=10)))
+    shown = sent(both, plan, name="page", at=MONDAY_NOON)
+    shown = sent(shown, plan, name="over", at=MONDAY_NOON + timedelta(minutes=45))
+    assert decided(shown, plan, order_id="o-2").verdict is Verdict.SEND
+    mailed = sent(both, plan, at=MONDAY_NOON + timedelta(minutes=45))
+    for name in ("page", "over"):
+        later = decided(mailed, plan, name=name, order_id="o-2", now=MONDAY_NOON + timedelta(hours=1))
+        assert rule(later, Reason.COOL_DOWN).outcome is Outcome.PASS
+    assert decided(mailed, plan, order_id="o-2").reason is Reason.COOL_DOWN

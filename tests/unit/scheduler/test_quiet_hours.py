@@ -166,7 +166,7 @@ def test_a_blackout_lasts_until_its_last_midnight_in_the_recipients_zone() -> No
 @pytest.mark.parametrize(("zone", "verdict"), [("Asia/Tokyo", Verdict.DEFER), (None, Verdict.SEND)])
 def test_a_blackout_begins_at_midnight_where_the_recipient_is(zone: str | None, verdict: Verdict) -> None:
     """It is 15:30 UTC on 1 March: half past midnight of the second in Tokyo, and still the first in New York."""
-    where = {"country": "JP", "region": None, "time_zone": zone} if zone else {}
+    where: dict[str, Any] = {"country": "JP", "region": None, "time_zone": zone} if zone else {}
     known = state(profile(**where), order(at=at(3, 1, 12)))
     decision = decided(known, journey(step(**LONG)), now=at(3, 1, 15, 30), programme=programme(**blackout()))
     assert decision.verdict is verdict
