@@ -33,7 +33,7 @@ _KEYS = {
     Key.ANY: "Any key: ingest re-keys by customer.",
     Key.CUSTOMER: "shop|customer, partitioned by murmur2: one customer's events of one shop are in order.",
     Key.PRODUCT: "shop|product, partitioned by murmur2.",
-    Key.SCOPE: "The scope that is switched: shop, journey or channel.",
+    Key.SCOPE: "shop|journey|channel|action, each * for all of them; then |guard if a guard threw it.",
 }
 
 

@@ -2,7 +2,7 @@
 
 consumes  orders, shipments, returns, customers, engagement (positions in PostgreSQL);
           complements, catalog, controls (followed whole, in memory)
-produces  decisions, messages (through the outbox)
+produces  decisions, messages, and controls where a guard stops a journey (through the outbox)
 owns      the PostgreSQL schema `scheduler`: customers, due steps, published journeys
 promises  every occurrence of a step gets exactly one final verdict, on the newest state, never above a cap;
           while the state may be stale, nothing is decided
