@@ -164,7 +164,7 @@ class Recorder:
             while waiting and waiting[-1].time <= now:
                 self._take(waiting.pop())
             for customer in sorted(self._states):
-                self._settle(customer, now + timedelta(minutes=17))
+                self._settle(customer, now + timedelta(minutes=17, seconds=30))
         return self.records
 
     def _take(self, event: Event) -> None:

@@ -20,15 +20,14 @@ from services.scheduler.domain import (
 )
 from services.scheduler.domain.erasure import erase
 from services.scheduler.domain.folding import fold
-from services.scheduler.domain.step import AfterAnswer, AfterStep
 from services.scheduler.intake import KEPT
-from shared.events import Candidate, Decision, Event, OrderRecorded
+from shared.events import Candidate, Decision, Event, OrderRecorded, Verdict
 from shared.ids import split_key
 
 Observer = Callable[[str, Due, Decision], None]
 """Told of each decision, with the shop: of one customer's in the order in which they are made."""
 
-_OF_VERDICTS = ("engagement.", "answers", "ordered_again")
+_TOUCHES = (Verdict.SEND, Verdict.GHOST)
 
 
 @dataclass(slots=True)
@@ -58,7 +57,6 @@ class Life:
         self._observers = observers
         self._people: dict[bytes, _Person] = {}
         self._agenda: list[tuple[datetime, bytes]] = []
-        self._reacts = _reacts(published)
 
     @property
     def customers(self) -> int:
@@ -76,9 +74,9 @@ class Life:
         if after == before:
             return
         person.state = fold(after, at - KEPT)
-        self._derive(key, person, at)
         if isinstance(event, OrderRecorded) and event.data.order_id not in before.orders:
             self._show_page(person, event.data.order_id, at)
+        self._derive(key, person, at)
 
     def reach(self, moment: datetime, *, inclusive: bool = False) -> None:
         """Decide all that is due before a moment, or up to it, in order of time."""
@@ -101,14 +99,17 @@ class Life:
             heappush(self._agenda, (min(row.next_at for row in person.rows), key))
 
     def _settle(self, key: bytes, person: _Person, wanted: list[_Row], at: datetime) -> None:
+        touches = 0
         for row in self._in_turn(person.state, wanted, at):
             row.attempt += 1
             decision = self._decide(person, row.due, row.attempt, at)
+            touches += decision.verdict in _TOUCHES
             if decision.next_at is None:
                 person.rows.remove(row)
             else:
                 row.next_at = max(decision.next_at, row.due.due_at)
-        if self._reacts:
+        if touches and person.state.shop in self._published.looking_back:
+            # What was sent, or would have been, may be what another step waits for.
             self._derive(key, person, at)
         else:
             self._note(key, person)
@@ -144,17 +145,3 @@ def _row(state: CustomerState, each: Due) -> _Row:
     if known is None:
         return _Row(each, each.due_at, 0)
     return _Row(each, max(known.next_at or each.due_at, each.due_at), known.attempt)
-
-
-def _reacts(published: Published) -> bool:
-    """Whether a verdict can make further steps due, or take some away."""
-    leaves = [leaf for edition in published.editions for leaf in edition.journey.leaves]
-    conditions = [
-        condition
-        for leaf in leaves
-        for condition in (leaf.step.when, *(gate.condition for gate in leaf.gates))
-        if isinstance(condition, str)
-    ]
-    return any(isinstance(leaf.step.after, AfterStep | AfterAnswer) for leaf in leaves) or any(
-        word in condition for condition in conditions for word in _OF_VERDICTS
-    )

@@ -3,6 +3,7 @@
 from collections import Counter, defaultdict, deque
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from decimal import Decimal
 from typing import NamedTuple
 from uuid import UUID
 
@@ -25,7 +26,7 @@ from services.scheduler.domain.folding import fold
 from services.scheduler.domain.terms import IncentiveTerms
 from services.scheduler.intake import KEPT
 from shared.errors import BacktestError
-from shared.events import Decision, DecisionRecorded, Outcome, Reason
+from shared.events import Decision, DecisionRecorded, Reason
 from shared.ids import split_key
 
 _EXAMPLES = 50
@@ -149,22 +150,25 @@ def _again(state: CustomerState, recorded: Decision, published: Published, world
 
 def _due(state: CustomerState, recorded: Decision, published: Published, world: World) -> Due | None:
     found = due(state, published, recorded.decided_at, world.views).get(recorded.message_id)
-    if found is not None:
-        return found
-    on_page = page_due(state, published, recorded.order_id)
-    return next((each for each in on_page if each.message_id == recorded.message_id), None)
+    if found is None:
+        on_page = page_due(state, published, recorded.order_id)
+        found = next((each for each in on_page if each.message_id == recorded.message_id), None)
+    said = {rule.rule: rule.inputs for rule in recorded.rules}
+    drained = said.get(Reason.JOURNEY_STOPPED, {}).get("drained", False)
+    return replace(found, drained=drained) if found else None
 
 
 def _context(state: CustomerState, recorded: Decision, published: Published, world: World) -> Context:
-    said = {rule.rule: rule for rule in recorded.rules}
-    stopped, stale = said.get(Reason.JOURNEY_STOPPED), said.get(Reason.STALE_STATE)
+    said = {rule.rule: rule.inputs for rule in recorded.rules}
+    spent, code = said.get(Reason.BUDGET_SPENT, {}), said.get(Reason.NO_CODE, {})
     base = world.context(state, published, recorded.attempt, recorded.complements_version)
     return replace(
         base,
         positions=recorded.positions,
-        stopped=stopped.inputs.get("stopped") if stopped else None,
-        fresh=stale is None or stale.outcome is Outcome.PASS,
-        codes=_RecordedCode(recorded),
+        stopped=said.get(Reason.JOURNEY_STOPPED, {}).get("stopped"),
+        fresh=said.get(Reason.STALE_STATE, {}).get("fresh", True),
+        budgets={spent["currency"]: Decimal(spent["left"])} if spent.get("left") is not None else None,
+        codes=_RecordedCode(recorded) if code.get("asked") else None,
     )
 
 

@@ -49,7 +49,7 @@ def decide(  # noqa: PLR0913, PLR0917  a decision's inputs are all that it stand
         verdict=verdict,
         reason=because.rule if because else None,
         rules=rules,
-        candidates=tuple(candidates[:_CANDIDATES_KEPT]),
+        candidates=_kept(case),
         offer=_offer(case, verdict),
         variant="holdout" if any(each.outcome is Outcome.WITHHOLD for each in rules[-2:]) else "treated",
         exposures=_exposures(case, rules),
@@ -58,6 +58,15 @@ def decide(  # noqa: PLR0913, PLR0917  a decision's inputs are all that it stand
         complements_version=context.complements_version,
         next_at=because.until if because else None,
     )
+
+
+def _kept(case: Case) -> tuple[Candidate, ...]:
+    """The first candidates, and of the others those that were looked at: on these alone the same would be decided."""
+    first, rest = case.candidates[:_CANDIDATES_KEPT], case.candidates[_CANDIDATES_KEPT:]
+    if not rest or case.selection is None:
+        return tuple(first)
+    looked_at = {each.product_id for each in case.selection.products}.union(*case.selection.left_out.values())
+    return (*first, *(each for each in rest if each.product_id in looked_at))
 
 
 def _weigh(case: Case) -> tuple[tuple[RuleOutcome, ...], Verdict, RuleOutcome | None]:

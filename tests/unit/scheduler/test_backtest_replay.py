@@ -52,7 +52,7 @@ def test_it_does_so_with_any_number_of_workers_and_in_any_order_of_lines(
     assert replayed(lived[::-1], journeys, workers=2) == replayed(lived, journeys)
 
 
-def test_another_cap_is_found(lived: Records, journeys: Path, tmp_path: Path) -> None:
+def test_another_cap_is_found(lived: Records, tmp_path: Path) -> None:
     other = folder(tmp_path / "other", caps=[{"count": 1, "per": "28d"}])
     found = replayed(lived, other)
     assert found["differ"] > 0
@@ -75,7 +75,7 @@ def test_a_verdict_that_was_tampered_with_is_found_and_nothing_else(lived: Recor
     assert found["differences"][0]["recorded"] == "skip: late"
 
 
-def test_a_step_that_is_gone_is_not_due_any_more(lived: Records, journeys: Path, tmp_path: Path) -> None:
+def test_a_step_that_is_gone_is_not_due_any_more(lived: Records, tmp_path: Path) -> None:
     other = folder(tmp_path / "other")
     written = json.loads((other / "routine.yaml").read_text())
     written["steps"] = [each for each in written["steps"] if each["id"] != "text"]
