@@ -152,12 +152,12 @@ async def timings(connection: Connection, customers: Iterable[CustomerKey]) -> d
 async def save(connection: Connection, states: Mapping[CustomerKey, str]) -> None:
     """Write the states of customers that this transaction holds."""
     if states:
-        await connection.execute(queries.save_customers, *_columns(states), [pack(state) for state in states.values()])
+        await connection.execute(
+            queries.save_customers, *_columns(states), [pack(state) for state in states.values()]
+        )
 
 
-async def write_steps(
-    connection: Connection, change: Difference, customers: Iterable[CustomerKey]
-) -> None:
+async def write_steps(connection: Connection, change: Difference, customers: Iterable[CustomerKey]) -> None:
     """Write a difference of these customers' due steps."""
     if change.gone:
         await connection.execute(queries.remove_steps, *_columns(customers), change.gone)
