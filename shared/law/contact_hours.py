@@ -71,6 +71,13 @@ class _Window(NamedTuple):
         return datetime.combine(day, local, self.zone).astimezone(UTC)
 
 
+class _Known(NamedTuple):
+    """All windows of somebody's places and zones, and the zones among them."""
+
+    windows: tuple[_Window, ...]
+    zones: tuple[ZoneInfo, ...]
+
+
 class ContactHours:
     """Permitted hours for marketing texts, by place.
 
@@ -96,7 +103,7 @@ class ContactHours:
             for country, names in zones.items()
             if country != self._with_states
         }
-        self._windows = lru_cache(maxsize=4096)(self._windows_of)
+        self._known = lru_cache(maxsize=4096)(self._known_of)
 
     @classmethod
     def load(cls) -> Self:
@@ -121,9 +128,7 @@ class ContactHours:
         self, places: Sequence[tuple[str | None, str | None]], zones: Sequence[str]
     ) -> Sequence[ZoneInfo]:
         """Return every zone in which someone of these places and zones may be; none if nothing is known."""
-        return tuple(
-            {window.zone.key: window.zone for window in self._windows(tuple(places), tuple(zones))}.values()
-        )
+        return self._known(tuple(places), tuple(zones)).zones
 
     def permitted(
         self, moment: datetime, *, places: Sequence[tuple[str | None, str | None]], zones: Sequence[str]
@@ -132,7 +137,7 @@ class ContactHours:
 
         `zones` are IANA names; those that do not exist are ignored.
         """
-        windows = self._windows(tuple(places), tuple(zones)) or self._unknown
+        windows = self._known(tuple(places), tuple(zones)).windows or self._unknown
         opens_at = moment
         while opens_at - moment < _LOOK_AHEAD:
             stretches = [window.next(opens_at) for window in windows]
@@ -145,9 +150,7 @@ class ContactHours:
             opens_at = latest
         return None
 
-    def _windows_of(
-        self, places: tuple[tuple[str | None, str | None], ...], zones: tuple[str, ...]
-    ) -> tuple[_Window, ...]:
+    def _known_of(self, places: tuple[tuple[str | None, str | None], ...], zones: tuple[str, ...]) -> _Known:
         areas = list(dict.fromkeys(area for place in places if (area := self._area(Place(*place)))))
         given = frozenset(name for name in zones if _zone(name))
         named = set(given)
@@ -157,12 +160,9 @@ class ContactHours:
         rules = {(area.week, area.holidays) for area in areas}
         if not areas or given.difference(*(area.zones for area in areas)):
             rules.add((self._default, _Holidays()))
-        return tuple(
-            _Window(week, zone, holidays)
-            for week, holidays in rules
-            for name in sorted(named)
-            if (zone := _zone(name))
-        )
+        loaded = [zone for name in sorted(named) if (zone := _zone(name))]
+        windows = [_Window(week, zone, holidays) for week, holidays in rules for zone in loaded]
+        return _Known(tuple(windows), tuple(loaded))
 
     def _area(self, place: Place) -> _Area | None:
         if place.country not in (None, self._with_states):
