@@ -69,7 +69,7 @@ class Views:
         return timedelta(days=gap.days[1]) if gap else None
 
     def proposals(self, shop: str, products: Iterable[str]) -> Proposals:
-        """Return what goes with any of `products`: each candidate once, with its best score.
+        """Return what goes with any of `products`, each candidate once, with its best score; then what their buyers moved on to.
 
         In the recommender's order, which puts first what the shop says by hand: the firsts of all lists, then the seconds,
         and so on, of equals the higher score.
@@ -92,6 +92,10 @@ class Views:
                 if name not in best or candidate.score > best[name].score:
                     best[name] = candidate
         ranked = sorted(best.values(), key=lambda one: (places[one.product_id], -one.score, one.product_id))
+        # After them, those to move on to. An offer tells one from the other by their relation.
+        moves = sorted((each for known in found for each in known.upgrades), key=lambda one: one.score)
+        moved = {each.product_id: each for each in moves}
+        ranked += sorted(moved.values(), key=lambda one: (-one.score, one.product_id))
         return Proposals(tuple(ranked), max((known.version for known in found), default=None))
 
     def paused(self) -> list[Scope]:

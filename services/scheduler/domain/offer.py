@@ -83,8 +83,14 @@ class Shelf:
 
     @cached_property
     def evidence(self) -> Mapping[str, Candidate]:
-        """The candidates by product."""
-        return {candidate.product_id: candidate for candidate in reversed(self.candidates)}
+        """What goes with the order, by product."""
+        known = (each for each in reversed(self.candidates) if each.relation != "upgrade")
+        return {candidate.product_id: candidate for candidate in known}
+
+    @cached_property
+    def moved_on_to(self) -> Mapping[str, Candidate]:
+        """The dearer products of a category that buyers of the order's products bought later, by product, the most likely first."""
+        return {each.product_id: each for each in self.candidates if each.relation == "upgrade"}
 
     @cached_property
     def bought(self) -> list[Product]:
@@ -232,6 +238,8 @@ def _groups(shelf: Shelf, source: Strategy) -> Iterator[Group]:
 
 def _complements(shelf: Shelf) -> Iterator[Group]:
     for candidate in shelf.candidates:
+        if candidate.relation == "upgrade":
+            continue
         product = shelf.catalogue.get(candidate.product_id)
         if not shelf.terms.categories or (product and product.category in shelf.terms.categories):
             yield [candidate]
@@ -260,14 +268,26 @@ def _in(shelf: Shelf, category: str) -> Iterator[Product]:
 
 
 def _dearer(shelf: Shelf, bought: Product) -> Group:
+    """Yield what buyers moved on to, then the next dearer of the category, and so on up."""
     if bought.category is None or bought.price is None:
-        return []
+        return
+    for product_id, candidate in shelf.moved_on_to.items():
+        known = shelf.catalogue.get(product_id)
+        if known and known.category == bought.category and _is_dearer(known, bought):
+            yield candidate
     products = shelf.catalogue.in_category(bought.category)
     first = bisect_right(products, bought.price, key=lambda each: each.price or Decimal(0))
+    for product in islice(products, first, None):
+        if product.product_id not in shelf.moved_on_to and _is_dearer(product, bought):
+            yield _chosen(shelf, product, "upgrade")
+
+
+def _is_dearer(product: Product, bought: Product) -> bool:
     return (
-        _chosen(shelf, product, "upgrade")
-        for product in islice(products, first, None)
-        if product.price is not None and product.currency == bought.currency
+        product.price is not None
+        and bought.price is not None
+        and product.price > bought.price
+        and product.currency == bought.currency
     )
 
 

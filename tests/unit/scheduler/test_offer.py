@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from services.scheduler.domain import Programme, decide, record
-from shared.events import Decision, Reason, Verdict
+from shared.events import Candidate, Decision, Reason, Verdict
 from tests.support.deciding import (
     MONDAY_NOON,
     SHOP,
@@ -82,6 +82,36 @@ def test_only_consumables_are_replenished() -> None:
 def test_an_upgrade_is_the_next_dearer_of_the_category() -> None:
     assert offered({"from": ["upgrade"]}, bought=("serum",)) == ["serum-pro"]
     assert offered({"from": ["upgrade"]}, bought=("serum-pro",)) == []
+
+
+def moved_on(*product_ids: str) -> tuple[Candidate, ...]:
+    return tuple(each.model_copy(update={"relation": "upgrade"}) for each in candidates(*product_ids))
+
+
+def test_what_buyers_moved_on_to_comes_before_the_next_dearer() -> None:
+    known = state(profile(), order(products=("toner",)))
+    plan = journey(step(offer={"from": ["upgrade"]}))
+    shelf = catalogue(product("serum-pro", category="toner"))
+    by_price = decided(known, plan, proposed=(), shelf=shelf)
+    by_evidence = decided(known, plan, proposed=moved_on("serum-pro", "mask"), shelf=shelf)
+    cheaper = decided(known, plan, proposed=moved_on("serum"), shelf=shelf)
+    gone = catalogue(product("serum-pro", category="toner", in_stock=False))
+    after_it = decided(known, plan, proposed=moved_on("serum-pro"), shelf=gone)
+    found = [each.offer.products for each in (by_price, by_evidence, cheaper, after_it) if each.offer]
+    assert [[each.product_id for each in products] for products in found] == [
+        ["toner-rich"],
+        ["serum-pro"],
+        ["toner-rich"],
+        ["toner-rich"],
+    ]
+
+
+def test_what_buyers_moved_on_to_is_no_complement() -> None:
+    known = state(profile(), order(products=("cleanser",)))
+    plan = journey(step(offer={"from": ["complements"], "max_price_share": None}))
+    decision = decided(known, plan, proposed=(*candidates("mask"), *moved_on("toner", "mask")))
+    assert decision.offer
+    assert [(each.product_id, each.relation) for each in decision.offer.products] == [("mask", "pair")]
 
 
 def test_a_brands_collection_leaves_out_what_was_bought() -> None:

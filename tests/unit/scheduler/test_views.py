@@ -44,6 +44,25 @@ def test_one_products_candidates_keep_the_recommenders_order() -> None:
     assert found == [("anchor", 0.1), ("pinned", 0.0), ("block", 0.4), ("strap", 0.2)]
 
 
+def test_what_buyers_moved_on_to_comes_last_the_most_likely_first() -> None:
+    views = Views()
+    for bought, scores in (("mat", {"thick-mat": 0.1, "bench": 0.3}), ("bands", {"thick-mat": 0.2})):
+        upgrades = tuple(
+            events.Candidate(product_id=name, score=score, support=9, relation="upgrade")
+            for name, score in scores.items()
+        )
+        pairs = (events.Candidate(product_id="block", score=0.05, support=9, relation="pair"),)
+        data = events.Complements(product_id=bought, version=1, candidates=pairs, upgrades=upgrades)
+        event = events.ComplementsUpdated(**envelope(SHOP, None, START), data=data)
+        views.take(Record(COMPLEMENTS.name, 0, 0, f"{SHOP}|{bought}".encode(), b""), event)
+    found = views.proposals(SHOP, ["mat", "bands"]).candidates
+    assert [(each.product_id, each.score, each.relation) for each in found] == [
+        ("block", 0.05, "pair"),
+        ("bench", 0.3, "upgrade"),
+        ("thick-mat", 0.2, "upgrade"),
+    ]
+
+
 def test_nothing_known_is_no_candidate_and_no_version() -> None:
     assert Views().proposals(SHOP, ["mat"]) == Proposals((), None)
 
