@@ -108,11 +108,22 @@ async def drive(
     port: int, paths: Iterator[str], rate: int, seconds: float, headers: Mapping[str, str]
 ) -> Taken:
     """Send GET requests at a rate, whether or not earlier ones were answered. Raises RuntimeError on an answer but 200."""
-    loop = asyncio.get_running_loop()
-    number = int(rate * seconds)
     sent = "".join(f"{name}: {value}\r\n" for name, value in {"Host": "bench", **headers}.items())
-    requests = [f"GET {next(paths)} HTTP/1.1\r\n{sent}\r\n".encode() for _ in range(number)]
-    load = _Load(number)
+    requests = [f"GET {next(paths)} HTTP/1.1\r\n{sent}\r\n".encode() for _ in range(int(rate * seconds))]
+    return await send(port, requests, rate)
+
+
+def posted(path: str, body: bytes, headers: Mapping[str, str]) -> bytes:
+    """Return a POST request for `send`."""
+    sent = {"Host": "bench", "Content-Type": "application/json", "Content-Length": str(len(body)), **headers}
+    head = "".join(f"{name}: {value}\r\n" for name, value in sent.items())
+    return f"POST {path} HTTP/1.1\r\n{head}\r\n".encode() + body
+
+
+async def send(port: int, requests: Sequence[bytes], rate: int) -> Taken:
+    """Send requests at a rate, as `drive` does."""
+    loop = asyncio.get_running_loop()
+    load = _Load(len(requests))
     for _ in range(CONNECTIONS):
         _, connection = await loop.create_connection(lambda: _Connection(load), "127.0.0.1", port)
         load.free.append(connection)
