@@ -54,7 +54,8 @@ class Case:
         """What conditions look at; None if the order is not known any more."""
         if self.order is None:
             return None
-        return facts_of(values(self.state, self.due.order_id, self.order, self.journey.asked, self.programme))
+        asked, words = self.journey.asked, self.journey.words
+        return facts_of(values(self.state, self.due.order_id, self.order, asked, self.programme, words))
 
     @cached_property
     def segment(self) -> str | None:

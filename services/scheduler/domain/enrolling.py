@@ -87,7 +87,7 @@ def _enters(
 ) -> bool:
     if isinstance(journey.entry, When):
         return matches(journey.entry, order)
-    known = facts_of(facts.values(state, order_id, order, journey.asked, programme))
+    known = facts_of(facts.values(state, order_id, order, journey.asked, programme, journey.words))
     return holds(journey.entry, known)
 
 

@@ -4,7 +4,7 @@
 What was learned since (delivery, answers, engagement, returns, a further order) is as of now.
 """
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, Literal
@@ -50,63 +50,105 @@ def number_of(state: CustomerState, order_id: str, order: OrderFacts) -> int:
     return state.orders_before + len(orders_until(state, order_id, order)) + 1
 
 
-def values(
-    state: CustomerState, order_id: str, order: OrderFacts, asked: Collection[str], programme: Programme
+def values(  # noqa: PLR0913, PLR0917  what facts stand on
+    state: CustomerState,
+    order_id: str,
+    order: OrderFacts,
+    asked: Collection[str],
+    programme: Programme,
+    words: Collection[str] | None = None,
 ) -> dict[str, dict[str, Any]]:
-    """Return the facts as conditions see them; amounts are numbers here, exact enough to compare. See `conditions.FIELDS`."""
+    """Return the facts as conditions see them; amounts are numbers here, exact enough to compare. See `conditions.FIELDS`.
+
+    Only what is named in `words` is in it, if they are given: to hand a condition all that a customer ever bought costs more
+    than the condition.
+    """
     before = orders_until(state, order_id, order)
-    number = state.orders_before + len(before) + 1
-    name = segment_of(number)
     ours = [(key, fact) for key, fact in state.verdicts.items() if fact.order_id == order_id]
+    sections: dict[str, Callable[[], dict[str, Any]]] = {
+        "order": lambda: _order(state, order_id, order, before, programme),
+        "customer": lambda: _customer(state, order, before, ours, words),
+        "segment": lambda: _segment(state, order_id, order, before, programme),
+        "delivery": lambda: _delivery(state, order_id, order),
+        "engagement": lambda: _engagement(
+            state, [str(key) for key, fact in ours if fact.verdict is Verdict.SEND]
+        ),
+        "answers": lambda: dict.fromkeys(asked, "") | _answers(state, ours),
+        "cart": lambda: _cart(state, order_id),
+    }
+    if words is None:
+        return {name: make() for name, make in sections.items()}
+    found = {name: make() for name, make in sections.items() if name in words}
+    # Answers are by step, whose names are no words.
+    return {
+        name: each if name == "answers" else {key: value for key, value in each.items() if key in words}
+        for name, each in found.items()
+    }
+
+
+def _order(
+    state: CustomerState, order_id: str, order: OrderFacts, before: list[OrderFacts], programme: Programme
+) -> dict[str, Any]:
+    return {
+        "id": order_id,
+        "total": float(order.total),
+        "currency": order.currency,
+        "country": order.country or "",
+        "region": order.region or "",
+        "products": list(order.products),
+        "categories": sorted(set(order.categories.values())),
+        "items": sum(order.products.values()),
+        "number": state.orders_before + len(before) + 1,
+        "single_item": len(order.products) == 1,
+        "from_cart": from_left_cart(state, order_id, order, programme.abandoned_after),
+        "cancelled": not order.stands,
+        "returned": fully_returned(state, order_id),
+        "returned_any": any(each.order_id == order_id and each.stands for each in state.returns.values()),
+    }
+
+
+def _segment(
+    state: CustomerState, order_id: str, order: OrderFacts, before: list[OrderFacts], programme: Programme
+) -> dict[str, Any]:
+    name = segment_of(state.orders_before + len(before) + 1)
+    return {
+        "name": name,
+        **{each: each == name for each in ("first", "returning", "loyal", "vip")},
+        "converted_abandoner": from_left_cart(state, order_id, order, programme.abandoned_after),
+    }
+
+
+def _delivery(state: CustomerState, order_id: str, order: OrderFacts) -> dict[str, Any]:
     delivered_at = state.deliveries.get(order_id)
-    abandoned = from_left_cart(state, order_id, order, programme.abandoned_after)
+    return {
+        "confirmed": delivered_at is not None,
+        "days": (delivered_at - order.placed_at).total_seconds() / _DAY_SECONDS if delivered_at else -1.0,
+    }
+
+
+def _cart(state: CustomerState, order_id: str) -> dict[str, Any]:
     cart = state.carts.get(order_id.removeprefix(CART_PREFIX))
     return {
-        "order": {
-            "id": order_id,
-            "total": float(order.total),
-            "currency": order.currency,
-            "country": order.country or "",
-            "region": order.region or "",
-            "products": list(order.products),
-            "categories": sorted(set(order.categories.values())),
-            "items": sum(order.products.values()),
-            "number": number,
-            "single_item": len(order.products) == 1,
-            "from_cart": abandoned,
-            "cancelled": not order.stands,
-            "returned": fully_returned(state, order_id),
-            "returned_any": any(each.order_id == order_id and each.stands for each in state.returns.values()),
-        },
-        "customer": _customer(state, order, before, number, [fact for _, fact in ours]),
-        "segment": {
-            "name": name,
-            **{each: each == name for each in ("first", "returning", "loyal", "vip")},
-            "converted_abandoner": abandoned,
-        },
-        "delivery": {
-            "confirmed": delivered_at is not None,
-            "days": (delivered_at - order.placed_at).total_seconds() / _DAY_SECONDS if delivered_at else -1.0,
-        },
-        "engagement": _engagement(state, [str(key) for key, fact in ours if fact.verdict is Verdict.SEND]),
-        "answers": dict.fromkeys(asked, "") | _answers(state, ours),
-        "cart": {
-            "total": float(cart.total) if cart else 0.0,
-            "products": list(cart.products) if cart else [],
-            "ordered": bool(cart and cart.order_id),
-        },
+        "total": float(cart.total) if cart else 0.0,
+        "products": list(cart.products) if cart else [],
+        "ordered": bool(cart and cart.order_id),
     }
 
 
 def _customer(
-    state: CustomerState, order: OrderFacts, before: list[OrderFacts], number: int, ours: list[VerdictFacts]
+    state: CustomerState,
+    order: OrderFacts,
+    before: list[OrderFacts],
+    ours: list[tuple[Any, VerdictFacts]],
+    words: Collection[str] | None,
 ) -> dict[str, Any]:
+    number = state.orders_before + len(before) + 1
     spent = state.spent_before.get(order.currency, Decimal(0)) + sum(
         (each.total for each in before if each.currency == order.currency), order.total
     )
     quarter = order.placed_at - timedelta(days=90)
     profile = state.profile
-    first = min((fact.decided_at for fact in ours if fact.counts), default=None)
+    first = min((fact.decided_at for _, fact in ours if fact.counts), default=None)
     return {
         "orders": number,
         "spent": float(spent),
@@ -123,11 +165,21 @@ def _customer(
         "guest": bool(profile and profile.guest),
         "staff": bool(profile and profile.staff),
         **{channel.value: consents(state, channel) for channel in MESSAGE_CHANNELS},
-        "products": sorted(
-            {product for each in before for product in each.products}.union(state.owned_before)
-        ),
-        "categories": sorted({category for each in before for category in each.categories.values()}),
+        **_bought(state, before, words),
     }
+
+
+def _bought(
+    state: CustomerState, before: list[OrderFacts], words: Collection[str] | None
+) -> dict[str, list[str]]:
+    """Return what was bought before; it is long, and put together only for who asks."""
+    found = {}
+    if words is None or "products" in words:
+        products = {product for each in before for product in each.products}
+        found["products"] = sorted(products.union(state.owned_before))
+    if words is None or "categories" in words:
+        found["categories"] = sorted({category for each in before for category in each.categories.values()})
+    return found
 
 
 def consents(state: CustomerState, channel: Channel) -> bool:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from datetime import timedelta
 from functools import cached_property
@@ -114,6 +115,26 @@ class Journey(Part):
     def waits_for_gap(self) -> bool:
         """Whether some step waits for a predicted gap, which may be half a year."""
         return any(leaf.step.after == "gap" for leaf in self.leaves)
+
+    @cached_property
+    def words(self) -> frozenset[str]:
+        """Every word of its conditions: facts that they do not name need not be shown to them."""
+        conditions = [self.entry, *(text for _, text in self.exits)]
+        for leaf in self.leaves:
+            conditions += [leaf.step.when, *(gate.condition for gate in leaf.gates)]
+        texts = [each for each in conditions if isinstance(each, str)]
+        return frozenset(word for text in texts for word in re.findall(r"\w+", text))
+
+    @cached_property
+    def lasting(self) -> tuple[timedelta, ...]:
+        """By leaf, how long after its anchor its last occurrence has expired at the latest."""
+        return tuple(
+            leaf.step.delay
+            + (leaf.step.repeat.every * (leaf.step.repeat.times - 1) if leaf.step.repeat else timedelta(0))
+            + (timedelta(days=2) if leaf.step.at else timedelta(0))
+            + leaf.step.expires
+            for leaf in self.leaves
+        )
 
     @cached_property
     def looks_back(self) -> bool:

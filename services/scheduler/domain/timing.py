@@ -134,7 +134,11 @@ class _Way:
                 continue
             times = step.repeat.times if step.repeat else 1
             wanted = [one for one in range(times) if (journey.id, order_id, step.id, one) not in settled]
-            if not wanted or (anchor := self._anchor(step)) is None or not self._leads_to(leaf):
+            if not wanted or (anchor := self._anchor(step)) is None:
+                continue
+            if since is not None and anchor + journey.lasting[place] + SLACK < since:
+                continue
+            if not self._leads_to(leaf):
                 continue
             enrolment = enrolment or enrolment_id(
                 self._state.shop, journey.id, self._state.customer_id, order_id
@@ -183,9 +187,8 @@ class _Way:
     def _looked_at(self) -> cel.Context:
         if self._facts is None:
             _, order_id, order = self._enrolment
-            self._facts = facts_of(
-                facts.values(self._state, order_id, order, self._journey.asked, self._programme)
-            )
+            asked, words = self._journey.asked, self._journey.words
+            self._facts = facts_of(facts.values(self._state, order_id, order, asked, self._programme, words))
         return self._facts
 
     def _assignment(self, experiment: Experiment) -> Assignment:
