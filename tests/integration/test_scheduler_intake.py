@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from datetime import timedelta
 
 import pytest
+from msgspec.structs import replace
 
 from services.scheduler import store
 from shared.events import OrderStatus
@@ -46,7 +47,8 @@ async def test_any_order_of_events_and_batches_gives_the_same_state_and_steps(sh
         ]
         for place in sequence:
             await shop.feed(news[place])
-        found.append((await shop.state(SHOP, customer)).model_dump(exclude={"customer_id", "profile"}))
+        state = await shop.state(SHOP, customer)
+        found.append(replace(state, customer_id="", profile=None))
     assert all(state == found[0] for state in found)
     steps = await shop.steps()
     assert len(steps) == 3 * len(found)
@@ -101,7 +103,7 @@ async def test_a_tombstone_takes_the_contact_and_leaves_what_was_bought(shop: Be
     state = await shop.state(SHOP)
     assert state.profile is None
     assert "o-1" in state.orders
-    text = await shop.pool.fetchval(queries.state, SHOP, "c-1")
+    text = store.unpack(await shop.pool.fetchval(queries.state, SHOP, "c-1"))
     assert "example.com" not in text
     assert "+1" not in text
 

@@ -8,7 +8,8 @@ from types import ModuleType
 
 import pytest
 
-from services.scheduler import store
+from services.scheduler import guards, store
+from services.scheduler.intake import TOPICS
 from services.scheduler.poller import Poller
 from shared.events import Control, ControlSet, EngagementKind, Verdict
 from shared.kafka import outbox
@@ -74,8 +75,7 @@ async def test_a_decision_tells_the_positions_that_its_state_stood_on(shop: Benc
     await shop.poll(START + HOUR)
     (decision,) = await shop.published(DECISIONS)
     partition = partition_of(b"skincare|c-1")
-    topics = ("orders", "shipments", "returns", "customers", "engagement")
-    assert decision["positions"] == {f"{topic}-{partition}": 5 for topic in topics}
+    assert decision["positions"] == {f"{topic.name}-{partition}": 5 for topic in TOPICS}
 
 
 async def test_all_due_steps_of_a_customer_count_towards_the_cap_in_one_go(database_url: str) -> None:
@@ -235,6 +235,7 @@ async def test_intake_and_deciders_at_once_neither_block_nor_lose(shop: Bench) -
         (store, "write_steps"),
         (outbox, "put"),
         (store, "tally"),
+        (guards, "_add"),
     ],
     ids=lambda place: place[1],
 )
