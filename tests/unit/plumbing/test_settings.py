@@ -60,7 +60,7 @@ def test_mail_to_real_people_needs_secrets_and_an_address_of_ones_own() -> None:
     with pytest.raises(SettingsError) as raised:
         load({"ORDERWAKE_SMTP_HOST": "smtp.mail.svc", "ORDERWAKE_GUEST_SALT": "mine"})
     assert [line.split(":")[0] for line in str(raised.value).splitlines()] == [
-        "ORDERWAKE_LINK_SECRET", "ORDERWAKE_POSTAL_ADDRESS",
+        "ORDERWAKE_LINK_SECRET", "ORDERWAKE_CODE_SECRET", "ORDERWAKE_POSTAL_ADDRESS",
     ]  # fmt: skip
 
 
