@@ -51,6 +51,7 @@ class _Area(NamedTuple):
     week: Week
     zones: tuple[str, ...]
     holidays: _Holidays = _Holidays()
+    texts_a_day: int | None = None
 
 
 class _Window(NamedTuple):
@@ -76,6 +77,7 @@ class _Known(NamedTuple):
 
     windows: tuple[_Window, ...]
     zones: tuple[ZoneInfo, ...]
+    texts_a_day: int | None
 
 
 class ContactHours:
@@ -95,7 +97,11 @@ class ContactHours:
             for zone in data["unknown_place"]["zones"]
         ]
         self._states = {
-            state: _Area(_week(rule.get("hours", data["default"])), tuple(rule["zones"]))
+            state: _Area(
+                _week(rule.get("hours", data["default"])),
+                tuple(rule["zones"]),
+                texts_a_day=rule.get("texts_a_day"),
+            )
             for state, rule in data["states"].items()
         }
         self._countries = {
@@ -130,6 +136,10 @@ class ContactHours:
         """Return every zone in which someone of these places and zones may be; none if nothing is known."""
         return self._known(tuple(places), tuple(zones)).zones
 
+    def texts_a_day(self, places: Sequence[tuple[str | None, str | None]]) -> int | None:
+        """Return how many texts any 24 hours may bring to all of these places; None for no limit."""
+        return self._known(tuple(places), ()).texts_a_day
+
     def permitted(
         self, moment: datetime, *, places: Sequence[tuple[str | None, str | None]], zones: Sequence[str]
     ) -> Stretch | None:
@@ -162,7 +172,8 @@ class ContactHours:
             rules.add((self._default, _Holidays()))
         loaded = [zone for name in sorted(named) if (zone := _zone(name))]
         windows = [_Window(week, zone, holidays) for week, holidays in rules for zone in loaded]
-        return _Known(tuple(windows), tuple(loaded))
+        limits = [area.texts_a_day for area in areas if area.texts_a_day is not None]
+        return _Known(tuple(windows), tuple(loaded), min(limits, default=None))
 
     def _area(self, place: Place) -> _Area | None:
         if place.country not in (None, self._with_states):

@@ -91,6 +91,9 @@ class ContactHours(Protocol):
     ) -> Sequence[ZoneInfo]:
         """Return every zone in which someone of these places and zones may be; none if nothing is known."""
 
+    def texts_a_day(self, places: Sequence[tuple[str | None, str | None]]) -> int | None:
+        """Return how many texts any 24 hours may bring to all of these places; None for no limit."""
+
 
 class Codes(Protocol):
     """Gives one code to one customer."""

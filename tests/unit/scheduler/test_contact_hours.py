@@ -158,3 +158,19 @@ def test_no_country_is_wider_than_the_default() -> None:
                 opening, closing = (each.astimezone(zone) for each in stretch or ())
                 assert opening.hour >= 9
                 assert (closing.hour, closing.minute) <= (20, 0)
+
+
+@pytest.mark.parametrize(
+    ("places", "limit"),
+    [
+        ([("US", "FL")], 3),
+        ([(None, "US-OK")], 3),
+        ([("US", "NY"), ("US", "MD")], 3),
+        ([("US", "NY")], None),
+        ([], None),
+    ],
+)
+def test_some_states_limit_texts_a_day(
+    places: list[tuple[str | None, str | None]], limit: int | None
+) -> None:
+    assert LAW.texts_a_day(places) == limit

@@ -177,3 +177,15 @@ def test_pages_and_hand_overs_neither_begin_a_cool_down_nor_heed_one() -> None:
         later = decided(mailed, plan, name=name, order_id="o-2", now=MONDAY_NOON + timedelta(hours=1))
         assert rule(later, Reason.COOL_DOWN).outcome is Outcome.PASS
     assert decided(mailed, plan, order_id="o-2").reason is Reason.COOL_DOWN
+
+
+def test_in_florida_the_law_lets_a_fourth_text_wait_for_a_day() -> None:
+    texts = [step(f"text-{hour}", **SMS, delay=f"{hour}h", expires="3d") for hour in range(4)]
+    plan = journey(*texts)
+    for region, verdict in (("FL", Verdict.DEFER), ("NY", Verdict.SEND)):
+        known = state(profile(region=region), order())
+        for hour in range(3):
+            known = sent(known, plan, name=f"text-{hour}", at=MONDAY_NOON + timedelta(hours=hour))
+        decision = decided(known, plan, name="text-3")
+        assert decision.verdict is verdict
+        assert decision.next_at == (MONDAY_NOON + DAY if region == "FL" else None)

@@ -1,6 +1,7 @@
 """Rules on how much a customer hears: caps, cool-downs, and the one slot for offers."""
 
 from datetime import datetime
+from functools import cache
 
 from services.scheduler.domain.case import Case
 from services.scheduler.domain.saying import passes, text, wait
@@ -9,9 +10,9 @@ from shared.events import MESSAGE_CHANNELS, Channel, Reason, RuleOutcome
 
 
 def capped(case: Case) -> RuleOutcome:
-    """As many messages as a cap of the journey or of the shop allows were sent, or ghosted, within its span."""
+    """As many messages as a cap of the journey, the shop or the law allows were sent, or ghosted, within its span."""
     seen, drops, until = [], False, None
-    for cap in (*case.journey.caps, *case.programme.caps):
+    for cap in (*case.journey.caps, *case.programme.caps, *_by_law(case)):
         if case.due.channel not in cap.channels or (cap.journeys and case.due.journey not in cap.journeys):
             continue
         sent = _within(case, cap)
@@ -29,6 +30,16 @@ def capped(case: Case) -> RuleOutcome:
     if until is None:
         return passes(Reason.CAPPED, caps=seen)
     return wait(Reason.CAPPED, "drop" if drops else "defer", until, caps=seen)
+
+
+def _by_law(case: Case) -> tuple[Cap, ...]:
+    limit = case.context.law.texts_a_day(case.places) if case.due.channel is Channel.SMS else None
+    return () if limit is None else (_texts_a_day(limit),)
+
+
+@cache
+def _texts_a_day(limit: int) -> Cap:
+    return Cap.model_validate({"count": limit, "per": "24h", "channels": ["sms"], "action": "defer"})
 
 
 def _within(case: Case, cap: Cap) -> list[datetime]:
