@@ -299,6 +299,23 @@ def control() -> events.ControlSet:
     return events.ControlSet(**_envelope("control", "sms", START, SHOP, None), data=data)
 
 
+def hand_over() -> events.HandOverRequested:
+    """Hand a customer on to those who win people back."""
+    decided = decision().data
+    data = events.HandOver(
+        message_id=decided.message_id,
+        decision_id=decided.decision_id,
+        kind="win_back",
+        journey="routine",
+        step="silent",
+        order_id="o-1",
+        products=("cleanser",),
+        why="Nothing was noticed.",
+        decided_at=START,
+    )
+    return events.HandOverRequested(**_envelope("hand-over", "silent", START, SHOP, CUSTOMER), data=data)
+
+
 def every() -> tuple[Event, ...]:
     """One event of each model that travels."""
     told = engagement(occurrence("pair"))
@@ -315,6 +332,7 @@ def every() -> tuple[Event, ...]:
         decision(),
         skipped,
         message(),
+        hand_over(),
         control(),
         *_derived(),
     )
