@@ -1,10 +1,10 @@
 """Decides the one offer of an order while its customer looks on, in one transaction, within a deadline."""
 
 import asyncio
-import secrets
+import itertools
 import traceback
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -13,9 +13,8 @@ import asyncpg
 import structlog
 
 from services.scheduler import derive, in_force, intake
-from services.scheduler import store as scheduler
 from services.scheduler.deciding import Decider, outgoing_of
-from services.scheduler.domain import CustomerState, Due
+from services.scheduler.domain import Due
 from services.scheduler.page import deciding, store
 from services.scheduler.page.answer import Answer, Made, Nothing
 from services.scheduler.page.deciding import Settled, Standing
@@ -26,7 +25,6 @@ from shared.clock import Clock
 from shared.errors import JourneysReplaced, RetryLater
 from shared.events import Order
 from shared.faults import PASSING
-from shared.kafka import outbox
 from shared.kafka.freshness import fresh_partitions
 from shared.settings import Settings
 
@@ -36,7 +34,9 @@ Partitioner = Callable[[str, str], int]
 """From a shop and a customer to the partition that their events are in."""
 
 _LOOK_SECONDS = 1.0
-_SLOTS = 16
+_FIRST_SLOT, _SLOTS = 16, 32
+"""Of the tallies: pollers have those before, and requests side by side must not wait for each other."""
+
 _TOPICS = [topic.name for topic in intake.TOPICS]
 
 
@@ -64,6 +64,10 @@ class _Turn:
 
     commits: bool = False
 
+    def begin_commit(self) -> None:
+        """From here on it is not given up."""
+        self.commits = True
+
 
 class Offers:
     """Several processes may offer: a customer's row is the lock, and what was answered is kept."""
@@ -86,7 +90,7 @@ class Offers:
         self._caught_up = caught_up
         self._tills = Tills(settings.code_secret.get_secret_value().encode())
         self._up_to_date = False
-        self._slot = secrets.randbelow(_SLOTS)
+        self._slots = itertools.cycle(range(_FIRST_SLOT, _FIRST_SLOT + _SLOTS))
         self._abandoned: set[asyncio.Task[Answer]] = set()
 
     @property
@@ -138,30 +142,24 @@ class Offers:
         now = self._clock.business()
         async with self._pool.acquire() as connection:
             kept = await self._kept(connection, ask)
-            if kept is not None:
-                return _again(kept, now)
-            transaction = connection.transaction()
-            await transaction.start()
-            try:
-                kept = await self._decide(connection, ask, now)
-            except BaseException:
-                await transaction.rollback()
-                raise
-            turn.commits = True
-            await transaction.commit()
+            if kept is None:
+                async with store.transaction(connection, turn.begin_commit):
+                    kept = await self._decide(connection, ask, now)
         return _again(kept, now)
 
     async def _decide(self, connection: Connection, ask: Ask, now: datetime) -> Kept:
         """Decide and write. Raises _NothingDecidedError where there is nothing to be written."""
-        decider = await self._agree(connection)
-        customer = await store.lock(connection, ask.shop, ask.customer, ask.partition)
-        # Another request for this order may have been decided while we waited for the lock.
-        kept = await self._kept(connection, ask)
-        if kept is not None:
-            return kept
+        customer, fingerprint = await store.lock(connection, ask.shop, ask.customer, ask.partition)
+        if fingerprint != self._decider.published.fingerprint:
+            await self._agree(connection)
+        decider = self._decider
         state = derive.state_of(customer)
         looked = deciding.seen(state, ask.order, decider.views)
-        wanted = _undecided(looked, decider, ask.order.order_id)
+        bids = deciding.bids(looked, decider, ask.order.order_id)
+        if any(derive.settled(looked, each) for each in bids):
+            # By another request while we waited for the lock, or so long ago that the answer is forgotten.
+            return await self._kept(connection, ask) or Kept(Nothing.ANSWERED, None, None, None)
+        wanted = _free(bids, looked.shop, decider)
         positions = await self._positions(connection, customer.partition)
         till = None
         if any(deciding.sweetened(each, decider) for each in wanted):
@@ -172,29 +170,32 @@ class Offers:
         await self._write(connection, customer, ask, settled, standing)
         return settled.kept
 
-    async def _agree(self, connection: Connection) -> Decider:
+    async def _agree(self, connection: Connection) -> None:
         """Go by what is in force, until the transaction ends."""
         published = await in_force.hold(connection, self._decider.published)
         if published is not self._decider.published:
             self._decider = replace(self._decider, published=published)
-        return self._decider
 
     async def _write(
         self, connection: Connection, customer: Locked, ask: Ask, settled: Settled, standing: Standing
     ) -> None:
-        decider, order_id = standing.decider, ask.order.order_id
-        await scheduler.save(connection, {customer.key: settled.state.dump()})
+        decider = standing.decider
+        decided = store.Decided(
+            settled.state.dump(),
+            ask.order.order_id,
+            standing.now,
+            settled.kept,
+            [row for each in settled.decisions for row in outgoing_of(customer, each)],
+            next(self._slots),
+            Counter((each.verdict.value, each.reason or "") for each in settled.decisions),
+        )
         if ask.shop in decider.published.looking_back:
             # Other steps may wait for a verdict on this one.
             changed = [(customer, settled.state)]
             await intake.rewrite_steps(connection, changed, decider.published, standing.now, decider.views)
-        told = [row for each in settled.decisions for row in outgoing_of(customer, each)]
-        await outbox.put(connection, told)
-        await store.keep_answer(connection, ask.shop, ask.customer, order_id, standing.now, settled.kept)
-        verdicts = Counter((each.verdict.value, each.reason or "") for each in settled.decisions)
-        await scheduler.tally(connection, self._slot, verdicts)
         if standing.till is not None:
             await standing.till.close(connection, self._clock.machine())
+        await store.write(connection, customer.key, decided)
 
     async def _kept(self, connection: Connection, ask: Ask) -> Kept | None:
         return await store.answer(connection, ask.shop, ask.customer, ask.order.order_id)
@@ -224,20 +225,13 @@ class Offers:
         self._up_to_date = True
 
 
-def _undecided(looked: CustomerState, decider: Decider, order_id: str) -> list[Due]:
-    """List what may be decided now. Raises _NothingDecidedError if there is nothing, or all of it is held."""
-    bids = deciding.bids(looked, decider, order_id)
+def _free(bids: Sequence[Due], shop: str, decider: Decider) -> list[Due]:
+    """List what is not held. Raises _NothingDecidedError if there is nothing, or all of it is."""
     if not bids:
         raise _NothingDecidedError(Nothing.NO_STEP)
-    undecided = [each for each in bids if not derive.settled(looked, each)]
-    if len(undecided) < len(bids):
-        # Decided so long ago that the answer is forgotten.
-        raise _NothingDecidedError(Nothing.ANSWERED)
     paused = decider.views.switches.paused()
     free = [
-        each
-        for each in undecided
-        if not any(scope.holds(looked.shop, each.journey, each.channel) for scope in paused)
+        each for each in bids if not any(scope.holds(shop, each.journey, each.channel) for scope in paused)
     ]
     if not free:
         raise _NothingDecidedError(Nothing.PAUSED)

@@ -3,22 +3,46 @@ SELECT reason, message_id, body, expires_at, accepted_at
 FROM page_answers
 WHERE shop_id = $1 AND customer_id = $2 AND order_id = $3;
 
+-- name: begin
+-- One trip to begin and to keep what is in force: see migrations/0002_journeys_in_force.sql.
+BEGIN;
+LOCK TABLE journeys_in_force IN ROW SHARE MODE;
+
+-- name: commit
+COMMIT;
+
+-- name: rollback
+ROLLBACK;
+
 -- name: lock_customer
-SELECT partition_number, state
+SELECT partition_number, state, (SELECT fingerprint FROM journeys_in_force) AS fingerprint
 FROM customers
 WHERE shop_id = $1 AND customer_id = $2
-FOR UPDATE;
+FOR UPDATE OF customers;
 
 -- name: positions
 SELECT topic, partition_number, position, observed_at, behind_since
 FROM positions
 WHERE partition_number = $1;
 
--- name: keep_answer
+-- name: write
+-- All that a decided page leaves behind, in one trip. The tally comes with it, so that its row is held for a commit only.
+WITH saved AS (
+    UPDATE customers SET state = $3 WHERE shop_id = $1 AND customer_id = $2
+), told AS (
+    INSERT INTO outbox (topic, key, value)
+    SELECT * FROM unnest($10::text[], $11::bytea[], $12::bytea[])
+), counted AS (
+    INSERT INTO tallies (slot, verdict, reason, decisions)
+    SELECT $13, verdict, reason, decisions
+    FROM unnest($14::text[], $15::text[], $16::bigint[]) AS new (verdict, reason, decisions)
+    ORDER BY verdict, reason
+    ON CONFLICT (slot, verdict, reason) DO UPDATE SET decisions = tallies.decisions + excluded.decisions
+)
 INSERT INTO page_answers (
     shop_id, customer_id, order_id, decided_at, reason, message_id, body, expires_at
 )
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8);
+VALUES ($1, $2, $4, $5, $6, $7, $8, $9);
 
 -- name: lock_offer
 SELECT shop_id, customer_id, order_id, body, expires_at, accepted_at

@@ -1,6 +1,8 @@
 """PostgreSQL access of the thank-you page."""
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -8,9 +10,10 @@ from typing import Any
 from uuid import UUID
 
 from services.scheduler import store
-from services.scheduler.store import Connection, Locked
+from services.scheduler.store import Connection, CustomerKey, Locked
 from shared.db import load_queries
 from shared.kafka.freshness import Position
+from shared.kafka.outbox import Outgoing
 
 queries = load_queries(Path(__file__).with_name("queries.sql"))
 
@@ -54,12 +57,27 @@ async def answer(connection: Connection, shop: str, customer: str, order: str) -
     return Kept(**row) if row else None
 
 
-async def lock(connection: Connection, shop: str, customer: str, partition: int) -> Locked:
-    """Lock a customer's row; one not known is added."""
+@asynccontextmanager
+async def transaction(connection: Connection, committing: Callable[[], None]) -> AsyncIterator[None]:
+    """Hold what is in force, as `in_force.hold` does, until the block ends; `committing` is called before the commit."""
+    await connection.execute(queries.begin)
+    try:
+        yield
+    except BaseException:
+        await connection.execute(queries.rollback)
+        raise
+    committing()
+    await connection.execute(queries.commit)
+
+
+async def lock(connection: Connection, shop: str, customer: str, partition: int) -> tuple[Locked, str | None]:
+    """Lock a customer's row, and return with it the fingerprint of what is in force; one not known is added."""
     row = await connection.fetchrow(queries.lock_customer, shop, customer)
-    if row:
-        return Locked(shop, customer, row["partition_number"], store.unpack(row["state"]))
-    return (await store.lock(connection, {(shop, customer): partition}))[0]
+    if row is None:
+        (locked,) = await store.lock(connection, {(shop, customer): partition})
+        standing = await store.in_force(connection)
+        return locked, standing.fingerprint if standing else None
+    return Locked(shop, customer, row["partition_number"], store.unpack(row["state"])), row["fingerprint"]
 
 
 async def positions(connection: Connection, partition: int) -> list[Position]:
@@ -68,12 +86,38 @@ async def positions(connection: Connection, partition: int) -> list[Position]:
     return [Position(*row.values()) for row in rows]
 
 
-async def keep_answer(  # noqa: PLR0913, PLR0917  a row
-    connection: Connection, shop: str, customer: str, order: str, decided_at: datetime, kept: Kept
-) -> None:
-    """Write what was answered for an order."""
-    offered = (kept.message_id, kept.body, kept.expires_at)
-    await connection.execute(queries.keep_answer, shop, customer, order, decided_at, kept.reason, *offered)
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """All that a page leaves behind: facts, records for the outbox, counts in a slot, and the answer."""
+
+    state: str
+    order_id: str
+    decided_at: datetime
+    kept: Kept
+    outgoing: Sequence[Outgoing]
+    slot: int
+    verdicts: Counter[tuple[str, str]]
+
+
+async def write(connection: Connection, customer: CustomerKey, decided: Decided) -> None:
+    """Write it for a customer whom this transaction holds."""
+    kept, outgoing, kinds = decided.kept, decided.outgoing, sorted(decided.verdicts)
+    await connection.execute(
+        queries.write,
+        *customer,
+        store.pack(decided.state),
+        decided.order_id,
+        decided.decided_at,
+        *(kept.reason, kept.message_id, kept.body, kept.expires_at),
+        *(
+            [each.topic for each in outgoing],
+            [each.key for each in outgoing],
+            [each.value for each in outgoing],
+        ),
+        decided.slot,
+        *([verdict for verdict, _ in kinds], [reason for _, reason in kinds]),
+        [decided.verdicts[kind] for kind in kinds],
+    )
 
 
 async def lock_offer(connection: Connection, message_id: UUID) -> Held | None:
