@@ -95,6 +95,8 @@ class Poller:
             await till.close(connection, self._clock.machine())
             if grant and horizon:
                 await self._catch_up.spend(connection, grant, _overdue_sends(settled, horizon))
+            decided = [(each.state, [decision for decision, _ in each.decisions]) for each in settled]
+            await self._counting.count_sends(connection, decided)
         self._count(settled, now)
         return len(settled)
 
@@ -148,8 +150,6 @@ class Poller:
         await store.write_steps(connection, change, keys)
         await outbox.put(connection, [row for each in settled for row in each.outgoing])
         await store.tally(connection, self._slot, _verdicts(settled))
-        decided_of = [(each.state, [decision for decision, _ in each.decisions]) for each in settled]
-        await self._counting.count_sends(connection, decided_of)
 
     def _count(self, settled: Sequence[Settled], now: datetime) -> None:
         for (verdict, reason), count in _verdicts(settled).items():
