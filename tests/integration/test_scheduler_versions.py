@@ -14,12 +14,14 @@ from click.testing import CliRunner, Result
 
 from demo.live import stand_still
 from services.cli import cli
-from services.scheduler import commands_publish, plan
+from services.scheduler import commands_publish, plan, publications
 from services.scheduler.domain import Programme
 from services.scheduler.publish import Publisher
+from shared.db import migrate
 from shared.topics import DECISIONS, MESSAGES
 from tests.support.samples import START, order
 from tests.support.scheduling import (
+    MIGRATIONS,
     Bench,
     bench,
     delivered,
@@ -264,3 +266,40 @@ async def test_people_of_all_cores_are_counted_once(desk: Desk, monkeypatch: pyt
         "people": 1,
         "steps": 1,
     } in (planned["effects"])
+
+
+async def test_a_start_proposes_to_a_shop_that_wants_two_people_and_only_once(desk: Desk) -> None:
+    rules = [Programme(shop=SHOP, approval="two")]
+    await replace(desk.shop, programmes=rules).publish()
+    newer = replace(desk.shop, journeys={NAME: journey(SHOP, steps=SLOWER)}, programmes=rules)
+    for _ in range(2):
+        await newer.publish()
+    shown = (await desk.data("show"))["publications"]
+    assert [(each["name"], each["state"]) for each in shown if each["kind"] == "journey"] == [
+        (NAME, "proposed"),
+        (NAME, "in_force"),
+    ]
+    assert {name for _, name, _ in _waits(await desk.shop.steps())} == {"pair", "second"}
+
+
+async def test_a_start_leaves_in_force_what_people_published_and_its_folder_lacks(desk: Desk) -> None:
+    desk.write(STEPS, id="another")
+    await desk.publish("migrate")
+    await desk.shop.publish()
+    shown = (await desk.data("show"))["publications"]
+    assert {each["name"] for each in shown if each["state"] == "in_force"} == {NAME, "another"}
+
+
+async def test_what_was_kept_before_publications_were_is_in_their_record(
+    database_url: str, tmp_path: Path
+) -> None:
+    for path in sorted(MIGRATIONS.glob("*.sql"))[:2]:
+        (tmp_path / path.name).write_text(path.read_text())
+    await migrate(database_url, "scheduler", tmp_path)
+    kept = journey(SHOP)
+    connection = await asyncpg.connect(database_url)
+    await connection.execute(queries.keep_journey, kept.id, kept.version, kept.model_dump_json(), START)
+    await connection.close()
+    async with bench(database_url, [kept], shelf(SHOP)) as shop:
+        (entry,) = await publications.history(shop.pool)
+    assert (entry.published_by, entry.in_force_at, entry.item()) == ("start-up", START, kept)

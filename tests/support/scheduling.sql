@@ -47,3 +47,6 @@ UPDATE releases SET approved_by = 'another';
 
 -- name: remove_release
 DELETE FROM releases;
+
+-- name: keep_journey
+INSERT INTO scheduler.journeys (journey, version, body, published_at) VALUES ($1, $2, $3, $4);
