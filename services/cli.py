@@ -5,11 +5,17 @@ import json
 import sys
 from importlib import import_module
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from shared.errors import OrderwakeError
 from shared.settings import load
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from shared.events import ComplementsUpdated, Event
 
 SERVICES = ("ingest", "recommender", "scheduler", "dispatcher", "reporting")
 PROCESSES = {
@@ -52,7 +58,8 @@ class Lazy(click.Group):
 
 @click.group(cls=Lazy, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(package_name="orderwake")
-def cli() -> None:
+@click.pass_context
+def cli(ctx: click.Context) -> None:
     """Orderwake: from a shop's orders to the right next offer, or a recorded reason for none.
 
     \b
@@ -60,6 +67,14 @@ def cli() -> None:
     First time:  orderwake topics apply && orderwake migrate
     Then:        orderwake ingest | recommender | recommendations | scheduler | offers | dispatcher | reporting
     """  # noqa: D301  \b is click's mark
+    ctx.obj = _weekly_complements
+
+
+def _weekly_complements(told: "Iterable[Event]") -> "Iterable[ComplementsUpdated]":
+    """Make complements anew, for `orderwake backtest`: of services, only this module knows two."""
+    from services.recommender.weekly import weekly_complements  # noqa: PLC0415  imported when called
+
+    return weekly_complements(told)
 
 
 def _service_command(name: str, module: str) -> click.Command:

@@ -1,15 +1,16 @@
 """History from files: one JSON object a line, plain or gzipped, or a folder of such files."""
 
 import gzip
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, cast
 
 from services.scheduler.backtest.history import Source
-from services.scheduler.backtest.records import Item, Known, item_of
+from services.scheduler.backtest.records import MADE, Item, Known, item_of
 from shared.errors import BacktestError
+from shared.events import Event
 
 _SUFFIXES = (".jsonl", ".json", ".ndjson", ".jsonl.gz", ".json.gz", ".ndjson.gz")
 _GZIP_RATIO = 8
@@ -55,24 +56,50 @@ class Files:
 
 @dataclass(frozen=True)
 class Given:
-    """A source whose records of one topic are taken from files instead."""
+    """A source whose records of one topic are taken from another instead."""
 
     source: Source
-    files: Files
+    given: Source
     topic: str
 
     def size(self) -> int:
         """Bytes of both."""
-        return self.source.size() + self.files.size()
+        return self.source.size() + self.given.size()
 
     def items(self, known: Known) -> Iterator[Item]:
         """Every record. Raises BacktestError as the two do."""
         yield from (item for item in self.source.items(known) if item.topic != self.topic)
-        yield from (item for item in self.files.items(known) if item.topic == self.topic)
+        yield from (item for item in self.given.items(known) if item.topic == self.topic)
 
     def name(self, item: Item) -> str:
         """Where it stands."""
-        return (self.files if item.topic == self.topic else self.source).name(item)
+        return (self.given if item.topic == self.topic else self.source).name(item)
+
+
+@dataclass(frozen=True)
+class Made:
+    """Events that were made for the occasion, and are known from their times on."""
+
+    items_made: tuple[Item, ...]
+
+    @classmethod
+    def of(cls, events: Iterable[Event]) -> "Made":
+        """Return them as records."""
+        found = (item_of(event.encode(), MADE, place, "time") for place, event in enumerate(events))
+        return cls(tuple(item for item in found if item is not None))
+
+    def size(self) -> int:
+        """Bytes."""
+        return sum(len(item.value or b"") for item in self.items_made)
+
+    def items(self, known: Known) -> Iterator[Item]:
+        """Every record."""
+        del known
+        return iter(self.items_made)
+
+    def name(self, item: Item) -> str:
+        """Which of them it is."""
+        return f"made for the backtest, {item.place}"
 
 
 def _item(path: Path, line: bytes, part: int, place: int, known: Known) -> Item | None:

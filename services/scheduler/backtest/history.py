@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Protocol
 from zlib import crc32
 
-from services.scheduler.backtest.records import FOLLOWED, READ, Item, Known
+from services.scheduler.backtest.records import FOLLOWED, MADE, READ, Item, Known
 from shared.errors import BacktestError, EventError
 from shared.events import Event, decode
 from shared.topics import BY_NAME, CUSTOMERS, DECISIONS, Key
@@ -76,7 +76,7 @@ def load(source: Source, shard: Shard, known: Known, wanted: frozenset[str] = fr
     for number, item in enumerate(mine):
         if item.topic in _COMPACTED and (item.topic, item.key) not in firsts:
             firsts.add((item.topic, item.key))
-            if item.value is not None:
+            if item.value is not None and item.part != MADE:
                 if item.at > begins and (item.topic not in FOLLOWED or not shard.number):
                     ahead[item.topic] += 1
                 mine[number] = item._replace(at=START)

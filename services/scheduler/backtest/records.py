@@ -17,6 +17,9 @@ RANKS = {name: rank for rank, name in enumerate(READ)}
 """What happened at one moment counts in this order: first what everyone needs, then customers, then decisions."""
 _TOPIC_OF = {kind.type_name(): name for name in READ for kind in BY_NAME[name].types}
 
+MADE = -1
+"""Part of records that were made for the occasion: nothing is missing before the first of them."""
+
 Known = Literal["time", "recorded"]
 """When an event counts as known: when it happened, or when ingest recorded it."""
 

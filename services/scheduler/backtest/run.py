@@ -5,8 +5,8 @@ Customers are independent of each other, but for budgets and pools of codes, whi
 
 import gc
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
 from multiprocessing import get_context
@@ -14,19 +14,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from services.scheduler.backtest.compare import Difference, Fates
-from services.scheduler.backtest.files import Files, Given
+from services.scheduler.backtest.files import Files, Given, Made
 from services.scheduler.backtest.history import START, History, Shard, Source, event_of, load
 from services.scheduler.backtest.life import Life, Observer
-from services.scheduler.backtest.records import FOLLOWED, READ, Known
+from services.scheduler.backtest.records import FOLLOWED, Known
 from services.scheduler.backtest.replay import Replay, replay
 from services.scheduler.backtest.tally import Tally
-from services.scheduler.backtest.world import Rebuilt, World
+from services.scheduler.backtest.world import World
 from services.scheduler.domain import Due
 from services.scheduler.journeys import load_folder
 from shared.errors import BacktestError
-from shared.events import Decision, Event, OrderRecorded
+from shared.events import ComplementsUpdated, Decision, Event, OrderRecorded
 from shared.law import ContactHours
-from shared.topics import COMPLEMENTS
+from shared.topics import CATALOG, COMPLEMENTS, ORDERS, RETURNS
 
 if TYPE_CHECKING:
     from multiprocessing.sharedctypes import Synchronized
@@ -37,8 +37,8 @@ _SHARD_BYTES = 150_000_000
 _LOOK_SECONDS = 0.2
 _TELL_EVERY = 256
 
-Rebuilder = Callable[[Source, Known], Rebuilt]
-"""Makes complements anew from a source. It is sent to worker processes, so it is a function of a module."""
+Rebuilder = Callable[[Iterable[Event]], Iterable[ComplementsUpdated]]
+"""Makes complements anew from orders, returns and products, each from what had happened before it."""
 
 Complements = Literal["recorded"] | Path | Rebuilder
 
@@ -102,6 +102,7 @@ def run(plan: Plan, workers: int = 1, progress: Callable[[float], None] = lambda
     for folder in (plan.journeys, plan.against):
         if folder is not None:
             load_folder(folder)
+    plan = _with_complements(plan)
     shards = shards_of(plan.source.size(), workers)
     outcome = Outcome()
     for each in _outcomes(plan, shards, workers, progress):
@@ -110,6 +111,18 @@ def run(plan: Plan, workers: int = 1, progress: Callable[[float], None] = lambda
         message = "there are no events of customers; name the canonical topics, or files of their events"
         raise BacktestError(message)
     return outcome
+
+
+def _with_complements(plan: Plan) -> Plan:
+    """Return the plan with its source holding the complements that it asks for."""
+    if isinstance(plan.complements, Path):
+        return replace(plan, source=Given(plan.source, Files.of(plan.complements), COMPLEMENTS.name))
+    if callable(plan.complements):
+        learned = {topic.name for topic in (ORDERS, RETURNS, CATALOG)}
+        told = (event_of(item, plan.source) for item in plan.source.items("time") if item.topic in learned)
+        made = Made.of(plan.complements(each for each in told if each is not None))
+        return replace(plan, source=Given(plan.source, made, COMPLEMENTS.name), complements="recorded")
+    return plan
 
 
 def shards_of(size: int, workers: int) -> list[Shard]:
@@ -166,7 +179,7 @@ def _work(plan: Plan, shard: Shard) -> Outcome:
 
 def live(plan: Plan, shard: Shard, tell: Callable[[int], None]) -> Outcome:
     """Live one share of the customers again, in this process. `tell` is told the thousandths done."""
-    history = _loaded(plan, shard)
+    history = load(plan.source, shard, plan.known)
     # What was read stays to the end: looking it over for cycles again and again takes a third of the time.
     gc.collect()
     gc.freeze()
@@ -185,34 +198,13 @@ def live(plan: Plan, shard: Shard, tell: Callable[[int], None]) -> Outcome:
     return outcome
 
 
-def _loaded(plan: Plan, shard: Shard) -> History:
-    wanted = frozenset(READ)
-    return load(
-        _source(plan),
-        shard,
-        plan.known,
-        wanted - {COMPLEMENTS.name} if callable(plan.complements) else wanted,
-    )
-
-
-def _source(plan: Plan) -> Source:
-    if isinstance(plan.complements, Path):
-        return Given(plan.source, Files.of(plan.complements), COMPLEMENTS.name)
-    return plan.source
-
-
-def _world(plan: Plan) -> World:
-    rebuilt = plan.complements(plan.source, plan.known) if callable(plan.complements) else None
-    return World(ContactHours.load(), rebuilt)
-
-
 def _replayed(plan: Plan, history: History) -> Outcome:
     published = load_folder(plan.journeys)
-    return Outcome(replay=replay(history, _source(plan), published, _world(plan)))
+    return Outcome(replay=replay(history, plan.source, published, World(ContactHours.load())))
 
 
 def _lived(plan: Plan, history: History, tell: Callable[[int], None]) -> Outcome:
-    world, one = _world(plan), _Told(plan)
+    world, one = World(ContactHours.load()), _Told(plan)
     told, folders = [one], [plan.journeys]
     if plan.against is not None:
         told, folders = [one, _Told(plan)], [plan.journeys, plan.against]
@@ -249,12 +241,10 @@ def _pass_by(
     plan: Plan, history: History, world: World, lives: Sequence[Life], tell: Callable[[int], None]
 ) -> None:
     """Let the past go by, the same for each life, and then what waits up to its end."""
-    source = _source(plan)
     for number, item in enumerate(history.items):
-        event = _as_planned(plan, event_of(item, source))
+        event = _as_planned(plan, event_of(item, plan.source))
         for life in lives:
             life.reach(item.at)
-        world.reach(item.at)
         if item.topic in FOLLOWED:
             world.take(item, event)
         else:

@@ -1,8 +1,5 @@
 """What decisions stand on besides customers, as of a moment of the past: products, complements, the law."""
 
-from collections.abc import Iterable
-from datetime import datetime
-from typing import Protocol
 from uuid import UUID
 
 from services.scheduler.backtest.records import Item
@@ -10,17 +7,8 @@ from services.scheduler.domain import ContactHours, Context, CustomerState, Due,
 from services.scheduler.domain.enrolling import order_of
 from services.scheduler.domain.terms import IncentiveTerms
 from services.scheduler.views import Proposals, Views
-from shared.events import ComplementsUpdated, Event
-from shared.ids import partition_key
+from shared.events import Event
 from shared.kafka.records import Record
-from shared.topics import COMPLEMENTS
-
-
-class Rebuilt(Protocol):
-    """Complements made anew as the past goes on, each from what had happened before it."""
-
-    def until(self, moment: datetime) -> Iterable[ComplementsUpdated]:
-        """What has changed since the last call, by then. Moments only move on."""
 
 
 class _SomeCode:
@@ -38,20 +26,13 @@ SOME_CODE = _SomeCode()
 class World:
     """What the scheduler would have had in memory at a moment that only moves on."""
 
-    def __init__(self, law: ContactHours, rebuilt: Rebuilt | None = None) -> None:
+    def __init__(self, law: ContactHours) -> None:
         self.views = Views()
         self.law = law
-        self._rebuilt = rebuilt
 
     def take(self, item: Item, event: Event | None) -> None:
         """Keep what a record says."""
         self.views.take(Record(item.topic, item.partition, item.offset, item.key, item.value), event)
-
-    def reach(self, moment: datetime) -> None:
-        """Let time pass: complements that are made anew follow."""
-        for event in self._rebuilt.until(moment) if self._rebuilt else ():
-            key = partition_key(event.shopid, event.data.product_id)
-            self.views.take(Record(COMPLEMENTS.name, 0, 0, key, b""), event)
 
     def proposals(self, state: CustomerState, due: Due, published: Published) -> Proposals:
         """What goes with the order of a step, by now."""
