@@ -142,6 +142,9 @@ class Step(Part):
                 "a step on the thank-you page has an offer, is after: order, and has no delay and no repeat"
             )
             raise ValueError(message)
+        if self.hand_over and self.offer and self.offer.incentive:
+            message = "a hand-over carries no incentive: whoever takes the customer on makes them an offer"
+            raise ValueError(message)
         if self.expires < self.skip_after:
             message = "expires must not be before skip_after"
             raise ValueError(message)

@@ -122,6 +122,9 @@ class IncentiveTerms(Part):
         if self.kind == "money" and self.currency is None:
             message = "money needs a currency"
             raise ValueError(message)
+        if self.cost is not None and (self.kind != "free_shipping" or self.currency is None):
+            message = "cost is what free_shipping costs the shop, in a currency; other kinds have none"
+            raise ValueError(message)
         if sum(each is not None for each in (self.code, self.pool, self.prefix)) > 1:
             message = "give one of code, pool and prefix"
             raise ValueError(message)

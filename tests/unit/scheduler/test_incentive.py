@@ -8,6 +8,7 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import pytest
+from pydantic import ValidationError
 
 from services.scheduler.domain import CustomerState, Programme, decide, record
 from services.scheduler.domain.incentive import incentive_of, period_of
@@ -336,3 +337,26 @@ def test_budget_periods_are_of_the_calendar(per: Any, expected: tuple[str, str])
     found = period_of(per, new_york)
     assert tuple(f"{each:%Y-%m-%d}" for each in found) == expected
     assert all(each.tzinfo is UTC for each in found)
+
+
+@pytest.mark.parametrize(
+    ("terms", "fix"),
+    [
+        ({"kind": "free_shipping", "cost": 4}, "in a currency"),
+        ({"kind": "percent", "value": 10, "cost": 4, "currency": "USD"}, "other kinds have none"),
+        ({"kind": "percent"}, "need a value"),
+        ({"kind": "early_access", "value": 1}, "have none"),
+        ({"kind": "percent", "value": 101}, "at most 100"),
+        ({"kind": "money", "value": 5}, "needs a currency"),
+        ({"kind": "percent", "value": 10, "code": "TEN", "pool": "spring"}, "one of code, pool and prefix"),
+    ],
+)
+def test_terms_that_make_no_sense_are_refused_with_the_fix(terms: dict[str, Any], fix: str) -> None:
+    with pytest.raises(ValidationError, match=fix):
+        IncentiveTerms.model_validate(terms)
+
+
+def test_a_hand_over_carries_no_incentive() -> None:
+    handing = {"id": "on", "hand_over": "win_back", "why": "Gone.", "after": "order", "delay": "1d"}
+    with pytest.raises(ValidationError, match="whoever takes the customer on"):
+        journey(handing | {"offer": {"from": ["complements"], "incentive": TEN}})
