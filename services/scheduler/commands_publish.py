@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -160,7 +160,8 @@ def approve(seqs: tuple[int, ...], by: str, *, yes: bool, as_json: bool) -> None
             async with pool.acquire() as connection:
                 entry = await publications.get(connection, seq)
                 before = await publications.load(connection)
-            found = await _planned(pool, settings, [_change(before, entry)], entry.waiting)
+            planned = await _planned(pool, settings, [_change(before, entry)], entry.waiting)
+            found = replace(planned, needs_two=())
             if not as_json:
                 click.echo(f"{seq}, proposed by {entry.published_by}: {entry.why}")
                 console().print(plan_view(found))
