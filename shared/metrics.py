@@ -29,6 +29,11 @@ STEPS_WAITING = Gauge("orderwake_steps_waiting", "Due steps in the future.")
 STEPS_OVERDUE = Gauge(
     "orderwake_steps_overdue", "Steps whose time has come and that are not decided (held or queued)."
 )
+DECISIONS_FAILED = Counter(
+    "orderwake_decisions_failed_total",
+    "Times that a customer's due steps could not be decided, by what was raised.",
+    ["error"],
+)
 DECISIONS = Counter("orderwake_decisions_total", "Decisions, by verdict and reason.", ["verdict", "reason"])
 DECISION_LATENESS = Histogram(
     "orderwake_decision_lateness_seconds",

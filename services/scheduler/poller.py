@@ -4,7 +4,6 @@ import asyncio
 import secrets
 from collections import Counter
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -15,7 +14,7 @@ from services.scheduler import in_force, intake, store
 from services.scheduler.catch_up import CatchUp, Grant
 from services.scheduler.deciding import Decider, Settled
 from services.scheduler.guards import Counting
-from services.scheduler.store import Locked, Span
+from services.scheduler.store import CustomerKey, Locked, Span
 from services.scheduler.till import Till, Tills
 from shared import metrics
 from shared.clock import Clock
@@ -32,6 +31,7 @@ log = structlog.get_logger()
 _IDLE_SECONDS = 0.1
 _RETRY_SECONDS = 0.5
 _SLOTS = 16
+_FAILING_WAITS = timedelta(minutes=10)
 _TOPICS = [topic.name for topic in intake.TOPICS]
 
 
@@ -90,7 +90,9 @@ class Poller:
             # exactly these positions.
             fresh = await self.fresh(connection) if claimed else {}
             till = await self._tills.open(connection, self._decider.published, _by_shop(claimed), now)
-            settled = await self._settle(claimed, fresh, now, paused, till)
+            settled, failing = await self._settle(claimed, fresh, now, paused, till)
+            if failing:
+                await store.postpone(connection, failing, now, now + _FAILING_WAITS)
             await self._write(connection, settled)
             await till.close(connection, self._clock.machine())
             if grant and horizon:
@@ -123,16 +125,24 @@ class Poller:
 
     async def _settle(
         self, claimed: Sequence[Locked], fresh: Fresh, now: datetime, paused: Sequence[Scope], till: Till
-    ) -> list[Settled]:
-        settled = []
+    ) -> tuple[list[Settled], list[CustomerKey]]:
+        """Decide what can be decided; also return those for whom it failed, so that one does not hold up all others."""
+        settled, failing = [], []
         for customer in claimed:
             if customer.partition in fresh:
-                positions = fresh[customer.partition]
-                with suppress(RetryLater):
+                positions, mark = fresh[customer.partition], till.mark
+                try:
                     settled.append(self._decider.settle(customer, now, positions, paused, till))
+                except RetryLater:
+                    pass
+                except Exception as error:
+                    till.undo(mark)
+                    failing.append(customer.key)
+                    metrics.DECISIONS_FAILED.labels(type(error).__name__).inc()
+                    log.exception("customer_not_decided", shop=customer.shop_id, again_in=str(_FAILING_WAITS))
                 # Hundreds of decisions take a while, and heartbeats cannot wait.
                 await asyncio.sleep(0)
-        return settled
+        return settled, failing
 
     async def fresh(self, connection: store.Connection) -> Fresh:
         """Tell which partitions may be decided on now, with their positions."""

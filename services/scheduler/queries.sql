@@ -80,6 +80,12 @@ WHERE due_steps.shop_id = wanted.shop_id
     AND due_steps.customer_id = wanted.customer_id
     AND due_steps.message_id = ANY($3::uuid[]);
 
+-- name: postpone
+UPDATE due_steps
+SET next_at = $4
+FROM unnest($1::text[], $2::text[]) AS failing (shop_id, customer_id)
+WHERE due_steps.shop_id = failing.shop_id AND due_steps.customer_id = failing.customer_id AND due_steps.next_at <= $3;
+
 -- name: put_steps
 INSERT INTO due_steps (
     message_id, shop_id, customer_id, partition_number, enrolment_id, journey, step, occurrence, channel,

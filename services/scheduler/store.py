@@ -166,6 +166,13 @@ async def write_steps(connection: Connection, change: Difference, customers: Ite
         await connection.execute(queries.put_steps, *columns)
 
 
+async def postpone(
+    connection: Connection, customers: Iterable[CustomerKey], now: datetime, until: datetime
+) -> None:
+    """Look at what is due by `now` of customers that this transaction holds again later; no verdict is made of it."""
+    await connection.execute(queries.postpone, *_columns(customers), now, until)
+
+
 async def positions(connection: Connection) -> list[Position]:
     """Return how far each partition has been consumed, as their owners say."""
     rows = await connection.fetch(queries.positions)

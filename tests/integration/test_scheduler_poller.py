@@ -5,10 +5,12 @@ from collections import Counter
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from types import ModuleType
+from typing import Any
 
 import pytest
 
-from services.scheduler import guards, store
+from services.scheduler import derive, guards, store
+from services.scheduler.domain import CustomerState, Due
 from services.scheduler.intake import TOPICS
 from services.scheduler.poller import Poller
 from shared.events import Control, ControlSet, EngagementKind, Verdict
@@ -258,3 +260,25 @@ async def test_a_crash_anywhere_in_deciding_leaves_nothing_and_the_next_try_deci
 
 async def _crash(*_: object) -> None:
     raise ConnectionResetError
+
+
+async def test_one_customer_who_cannot_be_decided_holds_up_nobody_else(
+    shop: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await shop.feed(profile(SHOP, "c-1"), order(customer="c-1"), profile(SHOP, "c-2"), order(customer="c-2"))
+    decided = derive.undecided
+
+    def fails(state: CustomerState, *rest: Any) -> list[Due]:  # noqa: ANN401  passed on
+        if state.customer_id == "c-1":
+            raise ZeroDivisionError
+        return decided(state, *rest)
+
+    with monkeypatch.context() as broken:
+        broken.setattr(derive, "undecided", fails)
+        await shop.poll(START + HOUR)
+    assert [each["verdict"] for each in await shop.published(DECISIONS)] == ["send"]
+    assert not (await shop.state(SHOP, "c-1")).verdicts
+    await shop.poll(START + HOUR + timedelta(minutes=9))
+    assert not (await shop.state(SHOP, "c-1")).verdicts
+    await shop.poll(START + HOUR + timedelta(minutes=10))
+    assert len((await shop.state(SHOP, "c-1")).verdicts) == 1
