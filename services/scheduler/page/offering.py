@@ -128,6 +128,8 @@ class Offers:
                 return await self._decided_or_kept(ask, turn)
         except _NothingDecidedError as nothing:
             return Answer(None, nothing.reason)
+        except TimeoutError:
+            return Answer(None, Nothing.TIMEOUT)
         except (*PASSING, JourneysReplaced, RetryLater) as error:
             log.warning("page_unavailable", error=type(error).__name__)
         except Exception as error:  # noqa: BLE001  whatever it is, a shop's checkout must not see it
@@ -140,7 +142,8 @@ class Offers:
 
     async def _decided_or_kept(self, ask: Ask, turn: _Turn) -> Answer:
         now = self._clock.business()
-        async with self._pool.acquire() as connection:
+        # Who has waited half of the time already would only be cut off at work: better not to begin.
+        async with self._pool.acquire(timeout=self._deadline / 2) as connection:
             kept = await self._kept(connection, ask)
             if kept is None:
                 async with store.transaction(connection, turn.begin_commit):

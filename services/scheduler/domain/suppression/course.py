@@ -41,11 +41,9 @@ def _same_time_again(case: Case) -> datetime:
     zone = local_zone(case.state, case.journey)
     wanted = case.step.at or case.due.due_at.astimezone(zone).time()
     local = case.now.astimezone(zone)
-    for ahead in (0, 1):
-        found = datetime.combine(local.date() + timedelta(days=ahead), wanted, zone).astimezone(UTC)
-        if found > case.now:
-            return found
-    return found + timedelta(days=1)
+    days = (local.date() + timedelta(days=ahead) for ahead in (0, 1, 2))
+    times = (datetime.combine(day, wanted, zone).astimezone(UTC) for day in days)
+    return next(each for each in times if each > case.now)
 
 
 def journey_stopped(case: Case) -> RuleOutcome:
