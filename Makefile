@@ -11,7 +11,7 @@ PEERS := $(VENV)/peers
 ARGS ?=
 LOCK := uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url
 
-.PHONY: help setup demo test check format contracts bench-driver bench-recommender bench-recommender-latency bench-rebuild bench-recommendations bench-relevance bench-scheduler crash-scheduler deploy-check lock clean
+.PHONY: help setup demo test check format contracts backtest-year bench-driver bench-recommender bench-recommender-latency bench-rebuild bench-recommendations bench-relevance bench-scheduler crash-scheduler deploy-check lock clean
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-26s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -63,6 +63,9 @@ crash-scheduler: $(READY) ## Three schedulers that die at a hundred random point
 
 bench-scheduler: $(READY) ## Events to state and due steps to decisions, beside procrastinate; lateness, fairness, sizes, plan
 	@$(BIN)/python -m bench.scheduler $(ARGS)
+
+backtest-year: $(READY) ## A year of a real grocer lived again under the complete journeys: how long a backtest takes
+	@$(BIN)/python -m bench.backtest_year $(ARGS)
 
 check: $(READY) ## Lint, types and the import rules
 	@$(BIN)/ruff check .

@@ -180,7 +180,8 @@ def _work(plan: Plan, shard: Shard) -> Outcome:
 def live(plan: Plan, shard: Shard, tell: Callable[[int], None]) -> Outcome:
     """Live one share of the customers again, in this process. `tell` is told the thousandths done."""
     history = load(plan.source, shard, plan.known)
-    # What was read stays to the end: looking it over for cycles again and again takes a third of the time.
+    read = _read(history)
+    # What was read stays for long: looking it over for cycles again and again takes a third of the time.
     gc.collect()
     gc.freeze()
     try:
@@ -188,14 +189,26 @@ def live(plan: Plan, shard: Shard, tell: Callable[[int], None]) -> Outcome:
     finally:
         gc.unfreeze()
     tell(STEPS)
-    outcome.ahead = history.ahead
-    outcome.recorded = len(history.decisions)
+    return replace(
+        read,
+        tally=outcome.tally,
+        against=outcome.against,
+        difference=outcome.difference,
+        replay=outcome.replay,
+    )
+
+
+def _read(history: History) -> Outcome:
     people = [item for item in history.items if item.topic not in FOLLOWED]
-    outcome.events = len(people)
-    outcome.customers = len({item.key for item in people})
     times = [item.at for item in people if item.at > START]
-    outcome.begins, outcome.ends = min(times, default=None), max(times, default=None)
-    return outcome
+    return Outcome(
+        customers=len({item.key for item in people}),
+        events=len(people),
+        recorded=len(history.decisions),
+        ahead=history.ahead,
+        begins=min(times, default=None),
+        ends=max(times, default=None),
+    )
 
 
 def _replayed(plan: Plan, history: History) -> Outcome:
@@ -241,7 +254,11 @@ def _pass_by(
     plan: Plan, history: History, world: World, lives: Sequence[Life], tell: Callable[[int], None]
 ) -> None:
     """Let the past go by, the same for each life, and then what waits up to its end."""
-    for number, item in enumerate(history.items):
+    total, items = len(history.items), history.items
+    items.reverse()
+    for number in range(total):
+        # What has passed by is let go of: a year of events is larger than all that is kept of it.
+        item = items.pop()
         event = _as_planned(plan, event_of(item, plan.source))
         for life in lives:
             life.reach(item.at)
@@ -251,7 +268,7 @@ def _pass_by(
             for life in lives:
                 life.take(item.key, event, item.at)
         if number % _TELL_EVERY == 0:
-            tell(number * STEPS // len(history.items))
+            tell(number * STEPS // total)
     for life in lives:
         life.reach(history.ends, inclusive=True)
 
