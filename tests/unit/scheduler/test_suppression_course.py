@@ -49,6 +49,7 @@ def test_what_may_be_sent_late_is_sent_until_it_expires() -> None:
     [
         (DUE + 7 * HOUR, DUE + DAY),  # the same evening: tomorrow
         (DUE + 20 * HOUR, DUE + DAY),  # the next morning: the same day, when its time comes
+        (DUE + DAY, DUE + 2 * DAY),  # to the minute: the time after
         (DUE + DAY + HOUR, DUE + 2 * DAY),
     ],
 )
@@ -64,6 +65,17 @@ def test_a_shift_beyond_the_steps_expiry_is_a_skip() -> None:
     plan = journey(step(skip_after="6h", expires="1d", late="shift"))
     decision = decided(state(*READY), plan, now=DUE + 7 * HOUR)
     assert (decision.verdict, decision.reason) == (Verdict.SKIP, Reason.LATE)
+
+
+def test_a_shift_that_fits_is_a_skip_where_another_wait_does_not() -> None:
+    """A day's shift, and two days of silence after a return, of a step that expires after one and a half."""
+    quiet = {"span": "2d", "action": "defer"}
+    plan = journey(step(skip_after="6h", expires="36h", late="shift"), after_return=quiet)
+    earlier = order("o-0", ("mask", "spf"), MONDAY_NOON - 20 * DAY)
+    known = state(*READY, earlier, sent_back("o-0", ("mask",), MONDAY_NOON))
+    decision = decided(known, plan, now=DUE + 7 * HOUR)
+    assert (decision.verdict, decision.reason) == (Verdict.SKIP, Reason.LATE)
+    assert rule(decision, Reason.LATE).inputs["waits_until"] == (MONDAY_NOON + 2 * DAY).isoformat()
 
 
 def test_what_is_shifted_but_not_late_is_sent_at_once() -> None:
@@ -94,8 +106,8 @@ def test_a_step_says_what_becomes_of_it_when_it_is_late_or_else_its_journey_does
 @pytest.mark.parametrize(
     ("days", "status", "verdict"),
     [
-        (20, "requested", Verdict.SKIP),
-        (61, "requested", Verdict.SEND),  # nobody has told us what became of it
+        (59, "requested", Verdict.SKIP),
+        (60, "requested", Verdict.SEND),  # nobody has told us what became of it
         (20, "received", Verdict.SEND),
         (20, "rejected", Verdict.SEND),
     ],
@@ -165,3 +177,37 @@ def test_a_journey_is_over_when_one_of_its_exits_holds() -> None:
 def test_without_exits_nothing_ends_a_journey_early() -> None:
     passed = rule(decided(state(*READY), journey()), Reason.EXITED)
     assert (passed.outcome, passed.inputs) == (Outcome.PASS, {"exit": None, "exits": []})
+
+
+def test_of_several_returns_the_latest_silences() -> None:
+    earlier = order("o-0", ("mask", "spf"), MONDAY_NOON - 70 * DAY)
+    long_ago = sent_back("o-0", ("mask",), MONDAY_NOON - 40 * DAY)
+    lately = sent_back("o-0", ("spf",), MONDAY_NOON - DAY)
+    decision = decided(state(*READY, earlier, long_ago, lately), journey())
+    assert decision.reason is Reason.RETURNED
+    assert rule(decision, Reason.RETURNED).inputs == {
+        "order_id": "o-1",
+        "whole_order": False,
+        "last_return_at": (MONDAY_NOON - DAY).isoformat(),
+        "days": 14,
+        "open": 0,
+    }
+
+
+def test_without_returns_little_is_looked_at() -> None:
+    passed = rule(decided(state(*READY), journey()), Reason.RETURNED)
+    assert (passed.outcome, passed.inputs) == (Outcome.PASS, {"order_id": "o-1", "whole_order": False})
+
+
+def test_an_order_between_two_of_our_messages_is_a_conversion() -> None:
+    plan = journey(step(), step("second", delay="1d"), step("third", delay="2d"))
+    known = sent(sent(state(*READY), plan, at=DUE), plan, name="second", at=MONDAY_NOON + DAY)
+    for number, hours in ((2, 2), (3, 3)):
+        known = apply(known, order(f"o-{number}", ("spf",), MONDAY_NOON + hours * HOUR))
+    decision = decided(known, plan, name="third")
+    assert decision.reason is Reason.CONVERTED
+    assert rule(decision, Reason.CONVERTED).inputs == {
+        "sells": True,
+        "first_message_at": DUE.isoformat(),
+        "order_id": "o-2",
+    }
