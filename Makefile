@@ -11,7 +11,7 @@ PEERS := $(VENV)/peers
 ARGS ?=
 LOCK := uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url
 
-.PHONY: help setup demo test check format contracts backtest-year bench-driver bench-recommender bench-recommender-latency bench-rebuild bench-recommendations bench-relevance bench-scheduler crash-scheduler deploy-check lock clean
+.PHONY: help setup demo test check format contracts backtest-year bench-driver bench-recommender bench-recommender-latency bench-rebuild bench-recommendations bench-thank-you bench-relevance bench-scheduler crash-scheduler deploy-check lock clean
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-26s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,6 +38,9 @@ bench-driver: $(READY) ## The batch driver against stock Faust, in orders a seco
 
 bench-recommendations: $(READY) ## The recommendation API at 1,000 requests a second: latency and rate
 	@$(BIN)/python -m bench.recommendations $(ARGS)
+
+bench-thank-you: $(READY) ## The thank-you page at 500 orders a second: how long an offer takes
+	@$(BIN)/python -m bench.thank_you $(ARGS)
 
 # quixstreams forbids the pydantic that we run: it gets an environment of its own.
 $(PEERS)/.ready: $(READY) requirements/bench.txt

@@ -37,6 +37,7 @@ _COMMANDS = {
     "resume": ("services.scheduler.commands_controls", "resume"),
     "codes": ("services.scheduler.commands_codes", "codes"),
     "controls": ("services.scheduler.commands_controls", "controls"),
+    "webhooks": ("services.scheduler.page.commands", "webhooks"),
 }
 
 

@@ -43,6 +43,11 @@ class Keys:
         matches = [hmac.compare_digest(told, key) for key in self._keys.get(shop, [_NOBODYS])]
         return any(matches) and shop in self._keys
 
+    @property
+    def shops(self) -> frozenset[str]:
+        """Shops that have a key."""
+        return frozenset(self._keys)
+
     def of(self, shop: str) -> list[bytes]:
         """The shop's keys, in the order of the setting."""
         return self._keys.get(shop, [])

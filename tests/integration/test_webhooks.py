@@ -1,6 +1,7 @@
 """A shop is told of every accepted offer at least once, under one id, signed, and not for ever."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -9,8 +10,10 @@ import aiohttp
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
+from click.testing import CliRunner
 from standardwebhooks import Webhook
 
+from services.cli import cli
 from services.scheduler.page import store
 from services.scheduler.page.delivery import PAUSES, Delivery
 from services.scheduler.page.webhook import addresses_of
@@ -186,3 +189,30 @@ async def test_a_shop_without_an_address_is_told_nothing(database_url: str) -> N
         await post(client, f"/v1/offers/{offer['id']}/accept", {"token": offer["token"]})
         async with page.pool.acquire() as connection:
             assert await store.count_webhooks(connection) == {}
+
+
+async def test_an_operator_sees_what_was_given_up_and_begins_anew(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", world.page.settings.database_url.get_secret_value())
+    world.shop.statuses = [500, 500]
+    delivery = world.delivery()
+    for pause in (timedelta(0), *PAUSES):
+        world.clock.shift += pause * 1.2
+        await delivery.run_once(world.client)
+
+    async def said(*arguments: str) -> tuple[int, str]:
+        result = await asyncio.to_thread(CliRunner().invoke, cli, ["webhooks", *arguments])
+        return result.exit_code, result.output
+
+    code, listed = await said("list")
+    assert code == 0
+    assert f"failed, {len(PAUSES) + 1} attempts, last 500" in listed
+    (row,) = [json.loads(line) for line in (await said("list", "--json"))[1].splitlines()]
+    assert await said("redeliver", row["webhook_id"]) == (0, "1 to be delivered again\n")
+    assert (await said("redeliver", "msg_unknown"))[0] == 1
+    assert (await said("redeliver"))[0] == 2
+    assert await said("enable", SHOP) == (0, "skincare is told again\n")
+    world.shop.statuses = [200]
+    await delivery.run_once(world.client)
+    assert await said("list") == (0, "every shop was told of everything\n")

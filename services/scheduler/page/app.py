@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import structlog
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import UnknownTopicOrPartitionError
 from aiokafka.partitioner import murmur2
@@ -27,6 +28,8 @@ from shared.service import Running
 from shared.settings import Settings
 from shared.topics import ORDERS
 
+log = structlog.get_logger()
+
 
 @asynccontextmanager
 async def build(settings: Settings, clock: Clock) -> AsyncIterator[Running]:
@@ -35,6 +38,8 @@ async def build(settings: Settings, clock: Clock) -> AsyncIterator[Running]:
     Raises SettingsError on keys or webhooks that cannot be read, or keys that are missing where they are needed.
     """
     doors = doors_for(settings)
+    if unproven := doors.unproven:
+        log.warning("pages_unproven", shops=unproven, fix="give them keys in ORDERWAKE_THANK_YOU_SECRET_KEYS")
     addresses = addresses_of(settings.thank_you_webhooks.get_secret_value())
     origins = frozenset(filter(None, map(str.strip, settings.thank_you_origins.split(","))))
     tokens = Tokens(settings.link_secret.get_secret_value())

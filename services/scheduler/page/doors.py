@@ -58,6 +58,11 @@ class Doors:
         self._publishable = publishable
         self._secret = secret
 
+    @property
+    def unproven(self) -> list[str]:
+        """Shops whose pages may name any customer, since no secret key of theirs can prove an order."""
+        return sorted(self._publishable.shops - self._secret.shops)
+
     def enter(self, shop: str | None, sent: Sent, body: bytes) -> Entry:
         """Return whom the request is about. Raises Refused: 403 where its key or proof does not open that, else 422."""
         if not self._publishable and not self._secret:

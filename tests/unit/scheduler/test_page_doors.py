@@ -54,6 +54,10 @@ def test_where_a_shop_has_a_secret_key_its_pages_prove_their_orders() -> None:
         assert refused(entry, None, Sent(None, PK, wrong)) == (403, ["proof_needed"])
 
 
+def test_shops_whose_pages_prove_nothing_are_known() -> None:
+    assert doors(f"skincare:{PK},fitness:pk_fitness_1", f"skincare:{SK}").unproven == ["fitness"]
+
+
 def test_while_keys_are_changed_either_proves() -> None:
     entry = doors(secret=f"skincare:{SK},skincare:sk_skincare_2")
     for key in (SK, "sk_skincare_2"):
