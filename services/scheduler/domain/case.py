@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cached_property
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -17,6 +16,7 @@ from services.scheduler.domain.facts import number_of, segment_of, values
 from services.scheduler.domain.incentive import Bid, Sweetener, choose
 from services.scheduler.domain.journey import Journey
 from services.scheduler.domain.offer import Selection, Shelf, lowest_quotes, select
+from services.scheduler.domain.once import once
 from services.scheduler.domain.programme import Programme
 from services.scheduler.domain.step import Step
 from services.scheduler.domain.timing import Due, local_zone
@@ -34,22 +34,22 @@ class Case:
     context: Context
     now: datetime
 
-    @cached_property
+    @once
     def step(self) -> Step:
         """The step that is due, as the customer's variants have it."""
         return self.journey.leaves[self.due.leaf].step
 
-    @cached_property
+    @once
     def programme(self) -> Programme:
         """The shop's rules for all of its journeys."""
         return self.context.programme_of(self.state.shop)
 
-    @cached_property
+    @once
     def order(self) -> OrderFacts | None:
         """The order, or the cart in the form of one, that began the enrolment."""
         return order_of(self.state, self.due.order_id, self.programme)
 
-    @cached_property
+    @once
     def facts(self) -> cel.Context | None:
         """What conditions look at; None if the order is not known any more."""
         if self.order is None:
@@ -57,64 +57,67 @@ class Case:
         asked, words = self.journey.asked, self.journey.words
         return facts_of(values(self.state, self.due.order_id, self.order, asked, self.programme, words))
 
-    @cached_property
+    @once
     def segment(self) -> str | None:
         """The customer's segment at the order; None if that is not known any more."""
         if self.order is None:
             return None
         return segment_of(number_of(self.state, self.due.order_id, self.order))
 
-    @cached_property
+    @once
     def expires_at(self) -> datetime:
         """When it is too late for the message, however often it was deferred."""
         return self.due.due_at + self.step.expires
 
-    @cached_property
+    @once
     def planned_at(self) -> datetime:
         """When this attempt was meant to be made: the due time, or the end of the last defer."""
         own = self.state.verdicts.get(self.due.message_id)
         waited = own.next_at if own and own.attempt < self.context.attempt else None
         return max(waited or self.due.due_at, self.due.due_at)
 
-    @cached_property
+    @once
     def touches(self) -> list[tuple[UUID, VerdictFacts]]:
         """What was sent or ghosted to this customer, with its ids, latest first, without this very one."""
-        found = [
-            (message_id, fact)
-            for message_id, fact in self.state.verdicts.items()
-            if fact.counts and message_id != self.due.message_id
-        ]
+        own = self.state.verdicts.get(self.due.message_id)
+        found = [touch for touch in self.state.verdicts.items() if touch[1] is not own and touch[1].counts]
         found.sort(key=lambda touch: touch[1].decided_at, reverse=True)
         return found
 
-    @cached_property
+    @once
     def others(self) -> list[VerdictFacts]:
         """The same without the ids."""
         return [fact for _, fact in self.touches]
+
+    @once
+    def ours(self) -> list[VerdictFacts]:
+        """Those of this enrolment."""
+        order_id, enrolment = self.due.order_id, self.due.enrolment_id
+        return [fact for fact in self.others if fact.order_id == order_id and fact.enrolment_id == enrolment]
 
     @property
     def informs(self) -> bool:
         """Whether it only tells the shop's support: nothing is sold, so anger is no reason to keep it back."""
         return self.step.hand_over == "support"
 
-    @cached_property
+    @once
     def places(self) -> tuple[tuple[str | None, str | None], ...]:
         """Where the customer may be, as country and region, by profile and by the order's address."""
         found = [(facts.country, facts.region) for facts in (self.state.profile, self.order) if facts]
         return tuple(dict.fromkeys(place for place in found if any(place)))
 
-    @cached_property
+    @once
     def zones(self) -> tuple[ZoneInfo, ...]:
         """Every time zone in which the customer may be; the journey's where nothing is known."""
         return tuple(self.context.law.zones(self.places, self.named_zones)) or (self.journey.zone,)
 
-    @cached_property
+    @once
     def named_zones(self) -> tuple[str, ...]:
         """The customer's own zone, if they gave one."""
         profile = self.state.profile
         return (profile.time_zone,) if profile and profile.time_zone else ()
 
-    @cached_property
+    @once
     def recipient(self) -> str | None:
         """The address or number for the step's channel."""
         profile = self.state.profile
@@ -122,7 +125,7 @@ class Case:
             return None
         return {Channel.EMAIL: profile.email, Channel.SMS: profile.phone}.get(self.due.channel)
 
-    @cached_property
+    @once
     def selection(self) -> Selection | None:
         """The products to offer; None for a step that offers none, or whose order is unknown."""
         if self.step.offer is None or self.order is None:
@@ -135,12 +138,12 @@ class Case:
                 catalogue=self.context.catalogue,
                 state=self.state,
                 programme=self.programme,
-                quoted=lowest_quotes(self.others, self.due.enrolment_id),
+                quoted=lowest_quotes(self.ours),
                 month=self.now.astimezone(local_zone(self.state, self.journey)).month,
             )
         )
 
-    @cached_property
+    @once
     def incentive(self) -> Sweetener | None:
         """What sweetens the offer; None where nothing can be offered."""
         if self.selection is None or self.step.offer is None or self.order is None:
@@ -156,7 +159,7 @@ class Case:
         )
         return choose(bid, self.state, self.others)
 
-    @cached_property
+    @once
     def code(self) -> str | None:
         """The customer's own code, where the incentive gives one; None if there is none left, or nobody gives codes."""
         terms = self.incentive.given if self.incentive else None

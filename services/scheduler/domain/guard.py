@@ -87,7 +87,8 @@ def sent(state: CustomerState, message_id: UUID, armed: Armed) -> Cohort | None:
     if fact.decided_at < since:
         return None
     place = 1 + sum(
-        each.enrolment_id == fact.enrolment_id
+        each.order_id == fact.order_id
+        and each.enrolment_id == fact.enrolment_id
         and each.channel is fact.channel
         and each.verdict is Verdict.SEND
         and (each.decided_at, key) < (fact.decided_at, message_id)

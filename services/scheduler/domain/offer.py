@@ -4,16 +4,15 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from functools import cached_property
 from heapq import merge
 from itertools import islice
-from uuid import UUID
 
 import cel
 
 from services.scheduler.domain.conditions import facts_of, holds
 from services.scheduler.domain.context import Catalogue, by_price
 from services.scheduler.domain.customer import CustomerState, OrderFacts, VerdictFacts
+from services.scheduler.domain.once import once
 from services.scheduler.domain.ownership import owned, sent_back
 from services.scheduler.domain.programme import Programme
 from services.scheduler.domain.terms import OfferTerms, Season, Strategy
@@ -51,17 +50,17 @@ class Shelf:
     quoted: Mapping[str, Decimal]
     month: int
 
-    @cached_property
+    @once
     def taken(self) -> frozenset[str]:
         """What the customer has, or has just ordered."""
         return owned(self.state).union(self.order.products)
 
-    @cached_property
+    @once
     def sent_back(self) -> frozenset[str]:
         """What the customer ever sent back."""
         return sent_back(self.state)
 
-    @cached_property
+    @once
     def categories(self) -> frozenset[str]:
         """The categories of what is taken, as the catalogue has them or the orders had them."""
         known = (self.catalogue.get(each) for each in self.taken)
@@ -74,38 +73,36 @@ class Shelf:
         }
         return frozenset(bought.union(each.category for each in known if each and each.category))
 
-    @cached_property
+    @once
     def covered(self) -> frozenset[str]:
         """Members of the replacement groups of which something is taken."""
         has = self.taken.union(f"category:{each}" for each in self.categories)
         groups = self.programme.replacement_groups.values()
         return frozenset(member for group in groups if has.intersection(group) for member in group)
 
-    @cached_property
-    def evidence(self) -> Mapping[str, Candidate]:
-        """What goes with the order, by product."""
-        known = (each for each in reversed(self.candidates) if each.relation != "upgrade")
-        return {candidate.product_id: candidate for candidate in known}
+    @once
+    def evidence(self) -> list[Candidate]:
+        """What goes with the order; of a product that is there twice the first counts."""
+        return [each for each in self.candidates if each.relation != "upgrade"]
 
-    @cached_property
+    @once
     def moved_on_to(self) -> Mapping[str, Candidate]:
         """The dearer products of a category that buyers of the order's products bought later, by product, the most likely first."""
         return {each.product_id: each for each in self.candidates if each.relation == "upgrade"}
 
-    @cached_property
+    @once
     def bought(self) -> list[Product]:
         """The order's products that the catalogue knows, by id."""
         known = [self.catalogue.get(product_id) for product_id in sorted(self.order.products)]
         return [product for product in known if product]
 
 
-def lowest_quotes(others: Iterable[VerdictFacts], enrolment_id: UUID) -> dict[str, Decimal]:
-    """Return the lowest price at which this enrolment has offered each product."""
+def lowest_quotes(ours: Iterable[VerdictFacts]) -> dict[str, Decimal]:
+    """Return the lowest price at which an enrolment's messages have offered each product."""
     quoted: dict[str, Decimal] = {}
-    for fact in others:
-        if fact.enrolment_id == enrolment_id:
-            for product_id, price in fact.prices.items():
-                quoted[product_id] = min(price, quoted.get(product_id, price))
+    for fact in ours:
+        for product_id, price in fact.prices.items():
+            quoted[product_id] = min(price, quoted.get(product_id, price))
     return quoted
 
 
@@ -298,18 +295,18 @@ def _ranked(
 
     Few are looked at, of lists that may hold half of a shop.
     """
-    told = [
-        (-candidate.score, by_price(product), product)
-        for product_id, candidate in shelf.evidence.items()
-        if candidate.score > 0 and (product := shelf.catalogue.get(product_id)) and belongs(product)
-    ]
-    told.sort(key=lambda each: each[:2])
-    yield from (product for _, _, product in told)
-    known = {product.product_id for _, _, product in told}
+    known: dict[str, tuple[Candidate, Product]] = {}
+    for candidate in shelf.evidence:
+        product = shelf.catalogue.get(candidate.product_id)
+        if product is not None and belongs(product):
+            known.setdefault(candidate.product_id, (candidate, product))
+    told = [(-candidate.score, *by_price(product)) for candidate, product in known.values()]
+    yield from (known[product_id][1] for score, _, product_id in sorted(told) if score < 0)
+    known = {product_id: each for product_id, each in known.items() if each[0].score > 0}
     yield from (each for each in merge(*listed, key=by_price) if each.product_id not in known)
 
 
 def _chosen(shelf: Shelf, product: Product, relation: str) -> Candidate:
-    known = shelf.evidence.get(product.product_id)
+    known = next((each for each in shelf.evidence if each.product_id == product.product_id), None)
     base = known or Candidate(product_id=product.product_id, score=0.0, support=0, relation="journey")
     return base.model_copy(update={"relation": relation})

@@ -108,14 +108,7 @@ def returned(case: Case) -> RuleOutcome:
 def converted(case: Case) -> RuleOutcome:
     """The customer has bought again since this enrolment's first message or offer; steps that sell nothing go on."""
     sells = case.step.sells or case.step.hand_over == "win_back"
-    first = min(
-        (
-            fact.decided_at
-            for fact in case.others
-            if fact.enrolment_id == case.due.enrolment_id and fact.channel is not Channel.EVENT
-        ),
-        default=None,
-    )
+    first = min((fact.decided_at for fact in case.ours if fact.channel is not Channel.EVENT), default=None)
     if first is None:
         return passes(Reason.CONVERTED, sells=sells, first_message_at=None, order_id=None)
     later = min(
