@@ -86,7 +86,7 @@ async def build(settings: Settings, clock: Clock) -> AsyncIterator[Running]:
             return {"journeys": published, "views": follower.caught_up, "consumer": consumer.caught_up}
 
         yield Running(
-            loops=(publish, consume, follower.run, decide, relay.run, status.run, codes_left.run),
+            loops=(publish, consume, follower.run, decide, watch, relay.run, status.run, codes_left.run),
             ready=ready,
             routes=[web.get("/v1/status", status.show)],
         )
