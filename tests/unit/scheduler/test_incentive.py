@@ -1,6 +1,6 @@
 """What sweetens an offer: rungs, thresholds, costs, budgets, codes and ends."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -11,9 +11,10 @@ import pytest
 from pydantic import ValidationError
 
 from services.scheduler.domain import CustomerState, Programme, decide, record
-from services.scheduler.domain.incentive import incentive_of, period_of
-from services.scheduler.domain.terms import IncentiveTerms
-from shared.events import Decision, Event, Outcome, Reason, RuleOutcome, Verdict
+from services.scheduler.domain.customer import OrderFacts, VerdictFacts
+from services.scheduler.domain.incentive import Bid, choose, incentive_of, period_of
+from services.scheduler.domain.terms import IncentiveTerms, Ladder
+from shared.events import Channel, Decision, Event, Outcome, Reason, RuleOutcome, Verdict
 from tests.support.deciding import (
     MONDAY_NOON,
     SHOP,
@@ -31,6 +32,7 @@ from tests.support.deciding import (
 )
 
 DAY = timedelta(days=1)
+MESSAGE = UUID(int=7)
 TEN: dict[str, Any] = {"kind": "percent", "value": 10, "code": "TEN", "valid_for": "2d"}
 TWENTY: dict[str, Any] = {"kind": "percent", "value": 20, "code": "TWENTY", "valid_for": "2d"}
 LADDER: dict[str, Any] = {"ladder": [TEN, TWENTY], "within": "90d", "buys_without": None}
@@ -360,3 +362,79 @@ def test_a_hand_over_carries_no_incentive() -> None:
     handing = {"id": "on", "hand_over": "win_back", "why": "Gone.", "after": "order", "delay": "1d"}
     with pytest.raises(ValidationError, match="whoever takes the customer on"):
         journey(handing | {"offer": {"from": ["complements"], "incentive": TEN}})
+
+
+NOW = MONDAY_NOON
+SINCE = NOW - 90 * DAY
+SECOND = timedelta(seconds=1)
+
+
+def climbed(
+    offered: Sequence[tuple[datetime, datetime | None]],
+    ordered: Sequence[datetime],
+    **terms: Any,  # noqa: ANN401  any
+) -> tuple[int, int]:
+    """Return how many of the incentives (begin, end) went unanswered, and how many orders came without one."""
+    others = [
+        VerdictFacts(
+            journey="routine",
+            enrolment_id=MESSAGE,
+            order_id="o-1",
+            step="pair",
+            occurrence=0,
+            channel=Channel.EMAIL,
+            verdict=Verdict.SEND,
+            decided_at=begins,
+            attempt=1,
+            incentive="percent:10",
+            offer_until=until,
+        )
+        for begins, until in offered
+    ]
+    orders = {str(at): OrderFacts(1, at, "USD", Decimal(20), {"mask": 1}) for at in ordered}
+    known = CustomerState(shop=SHOP, customer_id="c-1", orders=orders)
+    bid = Bid(
+        terms=Ladder.model_validate({"ladder": [TEN, TWENTY], "within": "90d", "buys_without": None} | terms),
+        order=OrderFacts(1, NOW, "USD", Decimal(20), {"mask": 1}),
+        products=(),
+        catalogue=catalogue(),
+        programme=Programme(shop=SHOP),
+        budgets=None,
+        now=NOW,
+    )
+    found = choose(bid, known, others)
+    return found.unanswered, found.bought_without
+
+
+@pytest.mark.parametrize(
+    ("offered", "ordered", "expected"),
+    [
+        ([(NOW - DAY, NOW)], [], (1, 0)),
+        ([(NOW - DAY, NOW + SECOND)], [], (0, 0)),
+        ([(NOW - DAY, None)], [], (1, 0)),
+        ([(SINCE, SINCE + DAY)], [], (0, 0)),
+        ([(SINCE + SECOND, SINCE + DAY)], [], (1, 0)),
+        # An order at the very beginning is drawn, one at the very end is not.
+        ([(NOW - 3 * DAY, NOW - DAY)], [NOW - 3 * DAY], (0, 0)),
+        ([(NOW - 3 * DAY, NOW - DAY)], [NOW - 3 * DAY - SECOND], (1, 1)),
+        ([(NOW - 3 * DAY, NOW - DAY)], [NOW - DAY], (1, 1)),
+        ([(NOW - 3 * DAY, NOW - DAY)], [NOW - DAY - SECOND], (0, 0)),
+        ([(NOW - 3 * DAY, None)], [NOW - DAY], (0, 0)),
+        # Two were open at once: each drew the order.
+        ([(NOW - 3 * DAY, NOW - DAY), (NOW - 2 * DAY, NOW - DAY)], [NOW - 2 * DAY], (0, 0)),
+        ([], [NOW, SINCE, SINCE + SECOND, NOW + SECOND], (0, 2)),
+    ],
+)
+def test_open_means_from_its_beginning_up_to_its_end(
+    offered: Sequence[tuple[datetime, datetime | None]],
+    ordered: Sequence[datetime],
+    expected: tuple[int, int],
+) -> None:
+    assert climbed(offered, ordered) == expected
+
+
+def test_messages_without_an_incentive_and_orders_that_do_not_stand_count_for_nothing() -> None:
+    known = customer(order("o-0", ("mask",), MONDAY_NOON - DAY, status="cancelled"))
+    plain = record(known, sweetened(known, None))
+    found = spending(sweetened(plain, LADDER, name="later")).inputs
+    assert (found["unanswered"], found["bought_without"]) == (0, 1)
