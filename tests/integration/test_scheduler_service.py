@@ -25,16 +25,17 @@ from services.scheduler.throwing import read_switches, throw
 from shared import events
 from shared.db import create_pool, migrate
 from shared.embedded import Infrastructure
-from shared.events import Event, decode
+from shared.events import EngagementKind, Event, decode
 from shared.ids import partition_key
 from shared.kafka.outbox import Outgoing, Relay, put
 from shared.kafka.positions import PositionedConsumer
 from shared.kafka.producer import make_producer
 from shared.service import Running
 from shared.settings import Settings
-from shared.switches import Scope, Switchboard
+from shared.switches import GUARD, Scope, Switchboard
 from shared.topics import (
     COMPLEMENTS,
+    CONTROLS,
     CUSTOMERS,
     DECISIONS,
     INBOUND_CUSTOMERS,
@@ -45,7 +46,7 @@ from shared.topics import (
 )
 from tests.support import eventually
 from tests.support.broker import fresh_topics
-from tests.support.samples import START, order
+from tests.support.samples import START, engagement, order
 from tests.support.scheduling import (
     MIGRATIONS,
     TOPIC_OF,
@@ -403,6 +404,38 @@ async def test_what_comes_due_while_stopped_is_skipped_with_who_and_why_and_late
         stand.clock.now = START + 5 * HOUR
         found = await stand.wait_for(DECISIONS, 2)
     assert [each.verdict for each in found if each.step == "second"] == ["send"]
+
+
+async def test_a_journey_whose_readers_complain_is_stopped_by_the_service_itself(stand: Stand) -> None:
+    shops = stand.settings.journeys_dir / "shops"
+    shops.mkdir()
+    (shops / f"{SHOP}.yaml").write_text(json.dumps({"shop": SHOP, "guards": {"least": 10}}))
+    people = [f"c-{number}" for number in range(12)]
+    async with stand.service():
+        await stand.tell(
+            *(profile(SHOP, each) for each in people), *(order(customer=each) for each in people)
+        )
+        await stand.wait_for_steps(2 * len(people))
+        stand.clock.now = START + HOUR
+        for sent in (await stand.wait_for(MESSAGES, len(people)))[:6]:
+            customer = sent.recipient.partition("@")[0]
+            await stand.tell(engagement(sent.message_id, EngagementKind.COMPLAINED, customer=customer))
+        (stop,) = await stand.wait_for(CONTROLS, 1)
+        assert (stop.action, stop.journey, stop.set_by) == ("stop", f"{SHOP}-routine", GUARD)
+        assert "complaints" in stop.why
+
+        async def seen() -> bool:
+            return bool((await read_switches(stand.settings, 10)).thrown())
+
+        await eventually(seen)
+    async with stand.service():
+        stand.clock.now = START + 5 * HOUR
+        found = await stand.wait_for(DECISIONS, 2 * len(people))
+    late = [each for each in found if each.step == "second"]
+    assert {each.verdict for each in late} == {"skip"}
+    assert all(
+        any(rule.rule == "journey_stopped" and rule.outcome == "drop" for rule in each.rules) for each in late
+    )
 
 
 async def _status(url: str) -> dict[str, Any]:
