@@ -37,7 +37,7 @@ async def test_a_customer_of_whom_nothing_is_known_yet_gets_an_offer(page: Stand
     assert offer["products"][0]["why"] == "Customers who bought your Cleanser often take it along."
     assert offer["incentive"]["code"] == "PAGE10"
     assert offer["incentive"]["text"] == "10% off"
-    assert offer["expires_at"] == (START + 48 * HOUR).isoformat()
+    assert offer["incentive"]["expires_at"] == offer["expires_at"] == (START + 48 * HOUR).isoformat()
     assert offer["variant"] == "treated"
     assert offer["accepted_at"] is None
     assert await _verdicts(page) == [("add-on", "send", None)]
@@ -188,6 +188,20 @@ async def test_a_code_of_the_customers_own_comes_with_the_offer_and_stays_theirs
         assert first.startswith("TY")
         assert first != other
         assert (await ask(client))["offer"]["incentive"]["code"] == first
+
+
+async def test_a_threshold_offer_says_how_much_more_it_takes(database_url: str) -> None:
+    terms = {
+        "kind": "free_shipping",
+        "threshold": {"amount": "50.00", "currency": "USD"},
+        "cost": "4",
+        "currency": "USD",
+    }
+    step = page_step(offer={"from": ["complements"], "count": 1, "incentive": terms})
+    async with stand(database_url, page_journey(SHOP, step)) as page, page.client() as client:
+        offer = (await ask(client))["offer"]
+    assert offer["add_more"]
+    assert offer["incentive"]["text"] == "free shipping"
 
 
 async def test_offers_on_the_page_spend_the_shops_budget_and_no_more_than_it(database_url: str) -> None:

@@ -75,10 +75,11 @@ def page_offer(
         problem = f"decision {decision.decision_id} is not for the thank-you page"
         raise ValueError(problem)
     content = _content(case, decision)
+    ends = decision.offer.incentive.expires_at if decision.offer else None
     return {
         **case.step.page.model_dump(),
         "products": content["products"],
-        "incentive": content["incentive"],
+        "incentive": content["incentive"] and content["incentive"] | {"expires_at": ends},
         "add_more": content["add_more"],
         "variant": decision.variant,
         "exposures": decision.exposures,

@@ -2,7 +2,7 @@
 (() => {
   "use strict";
   const tag = document.currentScript;
-  if (!tag || !window.fetch || !Element.prototype.attachShadow) return;
+  if (!tag) return;
   const given = tag.dataset;
   const base = new URL(tag.src).origin;
   const css = `
@@ -18,7 +18,7 @@ img{width:72px;height:72px;object-fit:cover;border-radius:8px;flex:none;backgrou
 a{color:inherit}
 a,b,code{font-weight:600}
 code{border:1px dashed var(--soft);border-radius:4px;padding:1px 6px}
-button{font:inherit;font-weight:600;color:var(--on);background:var(--a);border:0;border-radius:8px;padding:12px 22px;margin-top:12px;min-height:48px;cursor:pointer}
+button{font:inherit;font-weight:600;color:var(--on);background:var(--a);border:0;border-radius:8px;padding:12px 22px;margin-top:12px;cursor:pointer}
 button:disabled{opacity:.6}
 :focus-visible{outline:3px solid var(--a);outline-offset:2px}
 [role=status]{margin-top:8px}
@@ -75,9 +75,9 @@ p:empty{margin:0}
       return [amount, currency].join(" ");
     }
   };
-  const terms = (incentive) => {
+  const terms = (incentive, more) => {
     const line = make("p");
-    line.append(make("b", incentive.text));
+    line.append(make("b", (more ? `Add ${more} more for ` : "") + incentive.text));
     if (incentive.code) line.append(" with code ", make("code", incentive.code));
     if (incentive.expires_text) line.append(make("span", ` until ${incentive.expires_text}`, "soft"));
     return line;
@@ -100,7 +100,7 @@ p:empty{margin:0}
     list.setAttribute("role", "list");
     list.append(...offer.products.map(product));
     card.append(list);
-    if (offer.incentive) card.append(terms(offer.incentive));
+    if (offer.incentive) card.append(terms(offer.incentive, offer.add_more));
     const said = make("p");
     said.setAttribute("role", "status");
     const button = make("button", offer.button);
