@@ -8,18 +8,21 @@ from typing import Any
 
 import pytest
 
-from services.scheduler import publish, store
+from services.scheduler import changes, derive, people, publications, publish, releasing, store
+from services.scheduler.domain.publishing import Waiting
 from services.scheduler.intake import Intake
 from services.scheduler.publish import Publisher
+from services.scheduler.releasing import Terms
 from services.scheduler.store import CustomerKey, Locked
 from shared.errors import JourneysReplaced, PublicationError
-from shared.topics import DECISIONS
+from shared.topics import DECISIONS, MESSAGES
 from tests.support import eventually
 from tests.support.samples import START, order
 from tests.support.scheduling import Bench, admitted, bench, journey, profile, queries, shelf, step
 
 SHOP = "skincare"
 HOUR = timedelta(hours=1)
+WAYS: tuple[Waiting, ...] = ("migrate", "pin", "drain", "migrate", "pin", "migrate")
 OLD = journey(SHOP)
 NEW = journey(SHOP, steps=[step("pair", "email", "order", "90m"), step("later", "email", "order", "6h")])
 
@@ -244,3 +247,47 @@ async def test_two_that_start_together_share_the_work(
         await asyncio.gather(new.publish(), new.publish())
     assert sorted(watched.seen) == customers
     assert {row["step"] for row in await new.steps()} == {"pair", "later"}
+
+
+async def test_whatever_is_published_while_others_feed_and_decide_every_row_is_what_is_in_force_says(
+    old: Bench, new: Bench
+) -> None:
+    stopping = asyncio.Event()
+    old.clock.now = START + 2 * HOUR
+    running = [
+        asyncio.ensure_future(loop(stopping))
+        for _ in range(2)
+        for loop in (Publisher(old.pool, None, old.clock).run, old.poller().run)
+    ]
+    feeding = asyncio.ensure_future(_enrol(old, *(f"c-{number:02}" for number in range(40))))
+    for number, waiting in enumerate(WAYS):
+        wanted = (NEW, OLD)[number % 2]
+        async with old.pool.acquire() as connection, connection.transaction():
+            before = await publications.load(connection)
+            changed = [changes.of_item(before, wanted)]
+            await releasing.publish(connection, changed, Terms(waiting, "a test", "ada"), old.clock)
+    await feeding
+
+    async def complete() -> bool:
+        async with old.pool.acquire() as connection:
+            standing = await store.in_force(connection)
+        return standing is not None and standing.complete
+
+    await eventually(complete)
+    stopping.set()
+    await asyncio.gather(*running)
+    async with old.pool.acquire() as connection:
+        published = await publications.load(connection)
+        known = await people.between(connection, [SHOP], ("", ""), (SHOP, "d"))
+        stored = await store.timings(connection, [each.key for each in known])
+    states = [(customer, derive.state_of(customer)) for customer in known]
+    expected = {
+        row.message_id: row.timing
+        for customer, state in states
+        for row in derive.waiting(customer, state, derive.undecided(state, published, old.clock.now))
+    }
+    assert len(known) == 40
+    assert stored == expected
+    messages = [each["message_id"] for each in await new.published(MESSAGES)]
+    assert messages
+    assert len(messages) == len(set(messages))
