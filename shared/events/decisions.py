@@ -1,7 +1,8 @@
 """What the scheduler decided, and the messages it wants sent."""
 
 from enum import StrEnum
-from typing import Annotated, Any, Literal
+from operator import attrgetter
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 from uuid import UUID
 
 from pydantic import Field
@@ -11,7 +12,14 @@ from shared.events.customers import Channel
 from shared.events.envelope import Amount, Currency, Data, Event, Identifier, Moment
 
 
-class Verdict(StrEnum):
+class Word(StrEnum):
+    """A word of a record. Its `value` is read in half the time of an ordinary enum's: each record has dozens."""
+
+    if not TYPE_CHECKING:  # which would take it for a member
+        value = property(attrgetter("_value_"))
+
+
+class Verdict(Word):
     """What became of a due step. `defer` may repeat; each of the others is final and comes once."""
 
     SEND = "send"
@@ -20,7 +28,7 @@ class Verdict(StrEnum):
     GHOST = "ghost"
 
 
-class Reason(StrEnum):
+class Reason(Word):
     """Why a step was not sent now. Each is a rule's name."""
 
     LATE = "late"
@@ -50,7 +58,7 @@ class Reason(StrEnum):
     HOLDOUT = "holdout"
 
 
-class Outcome(StrEnum):
+class Outcome(Word):
     """What one rule said."""
 
     PASS = "pass"  # noqa: S105  a rule lets pass; no password
