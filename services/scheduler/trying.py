@@ -68,7 +68,7 @@ def _messages(outgoing: Sequence[Outgoing]) -> list[Message]:
     return [each.data for each in events if isinstance(each, MessageRequested)]
 
 
-def tester(address: str) -> str:
+def id_of_tester(address: str) -> str:
     """Return the customer id under which a tester's address stands: nobody's else, and without orders."""
     return f"tester-{hashlib.sha256(address.encode()).hexdigest()[:16]}"
 
@@ -78,7 +78,7 @@ def for_tester(shop: str, message: Message, address: str, clock: Clock) -> list[
 
     The message is of no decision, and of a customer who has no order: no cap, holdout, guard or report counts it.
     """
-    now, customer = clock.business(), tester(address)
+    now, customer = clock.business(), id_of_tester(address)
     given = Consent(granted=True, changed_at=now, source="orderwake journeys try")
     kind = "phone" if message.channel is Channel.SMS else "email"
     profile = Customer.model_validate({

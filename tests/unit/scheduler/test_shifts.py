@@ -100,3 +100,48 @@ def test_versions_are_compared_field_by_field_with_steps_by_their_ids() -> None:
         "steps.new: added (channel email, after order, delay 45m)",
     ]
     assert found[0].as_data() == {"field": "steps.pair.delay", "old": "45m", "new": "1h"}
+
+
+def _compared(weight: int) -> dict[str, Any]:
+    arms = [
+        {"name": "short", "weight": 1, "steps": [step("short")]},
+        {"name": "long", "weight": weight, "steps": [step("long")]},
+    ]
+    return {"experiment": "length", "variants": arms}
+
+
+def test_an_experiment_that_takes_others_is_named() -> None:
+    winner = {**_compared(1), "state": "concluded", "winner": "long"}
+    loser = {**_compared(1), "state": "concluded", "winner": "short"}
+    found = shifts(journey(loser), journey(winner))
+    assert found == [("gain", "long", "experiment length"), ("lose", "short", "experiment length")]
+
+
+def test_a_journey_that_was_not_there_begins() -> None:
+    after = Published.of([journey()])
+    (shift,) = Comparison(Published(), after).shifts(KNOWN, MONDAY_NOON).shifts
+    assert (shift.effect, shift.cause) == ("gain", "the journey begins")
+
+
+def test_rules_of_the_journey_that_change_are_named_for_each_step_that_stays() -> None:
+    strict = journey(caps=[{"count": 1, "per": "7d"}])
+    ((effect, name, cause),) = shifts(journey(), strict)
+    assert (effect, name) == ("alter", "pair")
+    assert cause.startswith("caps none -> [{count: 1, per: 7d")
+
+
+def test_a_zone_moves_what_falls_at_a_time_of_day() -> None:
+    stranger = state(profile(time_zone=None), order())
+    old, new = (journey(step(at="09:00"), time_zone=zone) for zone in ("America/New_York", "Asia/Tokyo"))
+    (shift,) = Comparison(Published.of([old]), Published.of([new])).shifts(stranger, MONDAY_NOON).shifts
+    assert (shift.effect, shift.cause) == ("move", "time_zone America/New_York -> Asia/Tokyo")
+
+
+def test_of_many_changes_the_first_are_named_and_the_rest_counted() -> None:
+    changed = journey(
+        step(priority=1, skip_after="1h", expires="2h", template="skincare/other", guide=None),
+        shop_name="Other",
+    )
+    ((_, _, cause),) = shifts(journey(), changed)
+    assert cause.count(";") == 3
+    assert cause.endswith("; and 2 more")
