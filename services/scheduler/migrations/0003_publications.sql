@@ -38,7 +38,7 @@ CREATE TRIGGER releases_stay BEFORE UPDATE OR DELETE OR TRUNCATE ON releases
 FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 
 -- Whatever program writes it: where two people are needed, the second is not the first.
-CREATE FUNCTION refuse_own_approval() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE FUNCTION refuse_own_approval() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
 DECLARE
     published record;
 BEGIN
