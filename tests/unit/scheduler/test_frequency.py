@@ -189,3 +189,20 @@ def test_in_florida_the_law_lets_a_fourth_text_wait_for_a_day() -> None:
         decision = decided(known, plan, name="text-3")
         assert decision.verdict is verdict
         assert decision.next_at == (MONDAY_NOON + DAY if region == "FL" else None)
+
+
+def test_of_two_full_caps_the_longer_wait_counts() -> None:
+    caps = [{"count": 1, "per": f"{days}d", "action": "defer"} for days in (3, 2)]
+    plan = journey(step(), step("second", delay="1d", expires="9d"), caps=caps)
+    known = sent(state(*READY), plan, at=MONDAY_NOON + timedelta(minutes=45))
+    assert decided(known, plan, name="second").next_at == MONDAY_NOON + timedelta(days=3, minutes=45)
+
+
+def test_a_cool_down_is_over_when_its_span_has_passed() -> None:
+    late = {"skip_after": "9d", "expires": "9d"}
+    plan = journey(step(**late), cool_down={"span": "2d"})
+    known = state(*READY, order("o-2", ("spf",), MONDAY_NOON + timedelta(minutes=10)))
+    known = sent(known, plan, at=MONDAY_NOON + timedelta(minutes=45))
+    ends_at = MONDAY_NOON + timedelta(days=2, minutes=45)
+    for now, verdict in ((ends_at - timedelta(seconds=1), Verdict.SKIP), (ends_at, Verdict.SEND)):
+        assert decided(known, plan, order_id="o-2", now=now).verdict is verdict

@@ -211,3 +211,25 @@ def test_an_order_between_two_of_our_messages_is_a_conversion() -> None:
         "first_message_at": DUE.isoformat(),
         "order_id": "o-2",
     }
+
+
+def test_of_several_open_returns_the_latest_counts() -> None:
+    earlier = order("o-0", ("mask", "spf"), MONDAY_NOON - 70 * DAY)
+    old = sent_back("o-0", ("mask",), MONDAY_NOON - 61 * DAY, status="requested")
+    new = sent_back("o-0", ("spf",), MONDAY_NOON - 20 * DAY, status="requested")
+    assert decided(state(*READY, earlier, old, new), journey()).reason is Reason.RETURNED
+
+
+def test_an_order_at_the_moment_of_a_message_is_not_because_of_it() -> None:
+    plan = journey(step(), step("second", delay="1d"))
+    known = sent(state(*READY), plan, at=DUE)
+    for at, verdict in ((DUE, Verdict.SEND), (DUE + timedelta(seconds=1), Verdict.SKIP)):
+        again = apply(known, order("o-2", ("spf",), at))
+        assert decided(again, plan, name="second").verdict is verdict
+
+
+def test_what_another_enrolment_wrote_has_won_nobody_over_in_this_one() -> None:
+    plan = journey(step(), step("second", delay="1d"))
+    other = journey(step("other"), id="other")
+    known = apply(sent(state(*READY), other, name="other", at=DUE), order("o-2", ("spf",), DUE + HOUR))
+    assert rule(decided(known, plan, name="second"), Reason.CONVERTED).outcome is Outcome.PASS
