@@ -1,11 +1,14 @@
 """Connection pools whose search path is one service's schema, so that unqualified SQL cannot reach another's tables."""
 
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import asyncpg
 import orjson
 
 from shared.settings import Settings
+
+Reset = Callable[[Any], Awaitable[None]]
 
 
 async def _prepare(connection: Any) -> None:  # noqa: ANN401  asyncpg hands its own connection or a pool's proxy
@@ -18,13 +21,25 @@ async def _prepare(connection: Any) -> None:  # noqa: ANN401  asyncpg hands its 
         )
 
 
-async def create_pool(settings: Settings, schema: str, size: int | None = None) -> asyncpg.Pool:
-    """A pool for one service. Connections are made when first needed; a lost one is replaced on the next use."""
+async def end_transaction(connection: Any) -> None:  # noqa: ANN401  as above
+    """Leave a connection as `reset` does if all that was done with it is transactions: a trip less where there is none."""
+    if connection.is_in_transaction():
+        await connection.reset()
+
+
+async def create_pool(
+    settings: Settings, schema: str, size: int | None = None, reset: Reset | None = None
+) -> asyncpg.Pool:
+    """A pool for one service. Connections are made when first needed; a lost one is replaced on the next use.
+
+    `reset` is called with each that comes back, by default asyncpg's own, which forgets all of a session's state.
+    """
     return await asyncpg.create_pool(
         settings.database_url.get_secret_value(),
         min_size=1,
         max_size=size or settings.database_pool_size,
         init=_prepare,
+        reset=reset,
         command_timeout=60,
         server_settings={"search_path": schema, "application_name": f"orderwake-{schema}", "timezone": "UTC"},
     )

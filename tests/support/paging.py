@@ -27,7 +27,7 @@ from services.scheduler.page.webhook import addresses_of
 from services.scheduler.publish import Publisher
 from services.scheduler.store import unpack
 from services.scheduler.views import Views
-from shared.db import create_pool, load_queries, migrate
+from shared.db import create_pool, end_transaction, load_queries, migrate
 from shared.events import Event
 from shared.law import ContactHours
 from shared.settings import Settings
@@ -167,7 +167,7 @@ async def stand(
         **settings,
     }
     made = Settings.model_validate(given)
-    pool = await create_pool(made, "scheduler")
+    pool = await create_pool(made, "scheduler", reset=end_transaction)
     published = Published.of(journeys or [page_journey()], [programme] if programme else [])
     yield await Stand(pool, made, published, views or shelf(SHOP)).start()
     await pool.close()

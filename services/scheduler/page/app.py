@@ -20,7 +20,7 @@ from services.scheduler.page.tokens import Tokens
 from services.scheduler.page.webhook import addresses_of
 from services.scheduler.views import TOPICS, Views
 from shared.clock import Clock
-from shared.db import create_pool
+from shared.db import create_pool, end_transaction
 from shared.ids import partition_key
 from shared.kafka.follower import Follower
 from shared.law import ContactHours
@@ -47,7 +47,7 @@ async def build(settings: Settings, clock: Clock) -> AsyncIterator[Running]:
     partition_of = partitioner(await _partitions(settings))
     views = Views()
     follower = Follower(settings, TOPICS, views.take)
-    pool = await create_pool(settings, SERVICE)
+    pool = await create_pool(settings, SERVICE, reset=end_transaction)
     try:
         decider = Decider(Published(), views, ContactHours.load())
         offers = Offers(pool, decider, partition_of, settings, clock, lambda: follower.caught_up)
