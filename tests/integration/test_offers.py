@@ -13,6 +13,7 @@ from uuid import UUID
 
 import pytest
 from click.testing import CliRunner
+from prometheus_client import REGISTRY
 
 from services.scheduler import codes
 from services.scheduler.codes import Redemption, Standing, Stock
@@ -20,7 +21,6 @@ from services.scheduler.codes_left import CodesLeft
 from services.scheduler.commands_codes import codes as command
 from services.scheduler.domain import Programme
 from services.scheduler.domain.signing import made, signed
-from shared import metrics
 from shared.db.queries import load_queries
 from shared.errors import RetryLater
 from shared.kafka import outbox
@@ -133,8 +133,8 @@ async def test_a_pool_gives_each_code_to_one_customer_and_the_rest_hear_nothing(
         given = [each["context"]["incentive"]["code"] for each in await shop.published(MESSAGES)]
         assert len(set(given)) == 40
         await CodesLeft(shop.pool).look()
-        shown = metrics.CODES_LEFT.labels(SHOP, "spring").collect()[0].samples[0].value
-        assert shown == 0
+        labels = {"shop": SHOP, "pool": "spring"}
+        assert REGISTRY.get_sample_value("orderwake_codes_left", labels) == 0
         async with shop.pool.acquire() as connection:
             issued = await codes.issued(connection, SHOP, "spring", 100)
         assert {each.code for each in issued} == set(given)
