@@ -158,13 +158,15 @@ async def measure(stand: Stand, service: Service, rate: int, seconds: float) -> 
     asked = orders(warm, number, stand.key)
     before, counted, since = service.cpu_seconds, await answers(service), CLOCK.monotonic()
     taken = await send(service.port, asked, rate)
-    cores = (service.cpu_seconds - before) / (CLOCK.monotonic() - since)
+    spent = service.cpu_seconds - before
+    cores = spent / (CLOCK.monotonic() - since)
     found = {name: count - counted.get(name, 0) for name, count in (await answers(service)).items()}
     again = await send(service.port, asked[: rate * 3], rate)
     return {
         **told(taken),
         **{f"answered_{name}": count for name, count in sorted(found.items())},
         "again_p99_ms": told(again)["p99_ms"],
+        "page_cpu_ms_each": round(1000 * spent / number, 3),
         "page_cores": round(cores, 3),
         "page_mb": round(service.process.memory_info().rss / 1e6, 1),
     }
