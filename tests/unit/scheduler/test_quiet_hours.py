@@ -9,6 +9,7 @@ from shared.events import Decision, Outcome, Reason, RuleOutcome, Verdict
 from tests.support.deciding import (
     decided,
     journey,
+    law,
     order,
     profile,
     programme,
@@ -107,7 +108,15 @@ def test_a_text_must_be_out_before_the_hours_close() -> None:
         Reason.QUIET_HOURS,
         at(3, 3, 14),
     )
-    assert said(waits).inputs["queueing_s"] == 300
+    assert said(waits).inputs == {
+        "places": [["US", "NY"]],
+        "zones": ["America/New_York"],
+        "law": law().version,
+        "own": None,
+        "queueing_s": 300,
+        "opens_at": at(3, 3, 14).isoformat(),
+        "closes_at": at(3, 4, 1).isoformat(),
+    }
     prompt = programme(queueing={})
     assert decided(state(*READY), plan, now=too_close, programme=prompt).verdict is Verdict.SEND
 
@@ -117,7 +126,9 @@ def test_a_mail_must_be_out_before_the_journeys_quiet_hours_begin() -> None:
     slow = programme(queueing={"email": "30m"})
     before, close = at(3, 3, 1, 29), at(3, 3, 1, 30)
     assert decided(state(*READY), plan, now=before, programme=slow).verdict is Verdict.SEND
-    assert decided(state(*READY), plan, now=close, programme=slow).next_at == at(3, 3, 13)
+    waits = decided(state(*READY), plan, now=close, programme=slow)
+    assert waits.next_at == at(3, 3, 13)
+    assert (said(waits).inputs["law"], said(waits).inputs["own"]) == (None, "21:00-08:00")
 
 
 def test_hours_too_short_for_the_provider_permit_nothing() -> None:
