@@ -7,12 +7,13 @@ from datetime import timedelta
 import pytest
 
 from services.scheduler.domain import Programme
-from shared.events import Channel, EngagementKind, OrderStatus, Verdict
+from shared.events import Channel, Control, ControlSet, EngagementKind, OrderStatus, Verdict
 from shared.ids import guest_id
-from shared.topics import DECISIONS, ENGAGEMENT, MESSAGES
+from shared.kafka.records import Record
+from shared.topics import CONTROLS, DECISIONS, ENGAGEMENT, MESSAGES
 from tests.support.paging import Stand, ask, asked, page_journey, page_step, post, queries, stand
 from tests.support.samples import START, engagement, order, returned
-from tests.support.scheduling import profile, shelf, step
+from tests.support.scheduling import envelope, profile, shelf, step
 
 SHOP = "skincare"
 HOUR = timedelta(hours=1)
@@ -238,6 +239,42 @@ async def test_a_shop_without_offers_on_the_page_answers_so_and_writes_nothing(p
     async with page.client() as client:
         assert await ask(client, asked(shop="other")) == {"offer": None, "reason": "no_step"}
     assert await page.state() is None
+
+
+def _throw(page: Stand, action: str) -> None:
+    control = Control.model_validate(
+        {"action": action, "set_at": START, "set_by": "ada", "why": "wrong price"}
+    )
+    event = ControlSet(**envelope(SHOP, None, START), data=control)
+    page.views.take(Record(CONTROLS.name, 0, 0, f"{SHOP}|*|*|{action}".encode(), b""), event)
+
+
+async def test_while_a_shop_is_paused_nothing_is_decided(page: Stand) -> None:
+    _throw(page, "pause")
+    async with page.client() as client:
+        assert await ask(client) == {"offer": None, "reason": "paused"}
+    assert await _verdicts(page) == []
+
+
+async def test_of_a_stopped_journey_the_offer_is_skipped(page: Stand) -> None:
+    _throw(page, "stop")
+    async with page.client() as client:
+        assert await ask(client) == {"offer": None, "reason": "journey_stopped"}
+    assert await _verdicts(page) == [("add-on", "skip", "journey_stopped")]
+
+
+async def test_a_variant_is_shown_and_its_exposure_is_on_record(database_url: str) -> None:
+    other = {"page": {"title": "Your skin will like this"}}
+    compared = {
+        "experiment": "title",
+        "step": page_step(),
+        "variants": [{"name": "plain", "weight": 0}, {"name": "warm", "weight": 1, "set": other}],
+    }
+    async with stand(database_url, page_journey(SHOP, compared)) as page, page.client() as client:
+        offer = (await ask(client))["offer"]
+        (decision,) = await page.written(DECISIONS)
+    assert offer["title"] == "Your skin will like this"
+    assert offer["exposures"] == decision["exposures"] == {"title": "warm"}
 
 
 async def test_after_its_deadline_it_answers_and_writes_nothing(database_url: str) -> None:
