@@ -35,7 +35,7 @@ class YamlFile:
         """One line for each mistake that a model found."""
         errors = error.errors(include_url=False)
         return self.mistakes(
-            (_as_written(self.value, each["loc"]), _fix(each))
+            (_as_written(self.value, each), _fix(each))
             for each in errors
             if not _follows(each["loc"], errors)
         )
@@ -56,17 +56,20 @@ def read_yaml(path: Path, raises: type[OrderwakeError], whole: str) -> YamlFile:
         raise raises(message) from None
 
 
-def _as_written(value: object, location: Location) -> Location:
-    """Return a model's location without the names of the alternatives that it tried, which no file holds."""
+def _as_written(value: object, error: ErrorDetails) -> Location:
+    """Return an error's location without the names of the alternatives that a model tried, which no file holds."""
     written: list[int | str] = []
-    for place, part in enumerate(location):
-        if isinstance(value, dict) and part in value:
-            value = value[part]
-        elif isinstance(value, list) and isinstance(part, int) and part < len(value):
-            value = value[part]
-        elif place < len(location) - 1 or not isinstance(value, dict):
-            continue
-        written.append(part)
+    for part in error["loc"]:
+        inside: dict[int | str, object] = {}
+        if isinstance(value, dict):
+            inside = value
+        elif isinstance(value, list):
+            inside = dict(enumerate(value))
+        if part in inside:
+            value = inside[part]
+            written.append(part)
+    if error["type"] == "missing":
+        written.append(error["loc"][-1])
     return tuple(written)
 
 
