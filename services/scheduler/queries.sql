@@ -56,11 +56,16 @@ WITH RECURSIVE shops AS (
     GROUP BY lines.shop_id, overdue.customer_id
     ORDER BY place
 )
-SELECT customers.shop_id, customers.customer_id, customers.partition_number, customers.state
+SELECT claimed.shop_id, claimed.customer_id, claimed.partition_number, claimed.state
 FROM ready
-JOIN customers USING (shop_id, customer_id)
-LIMIT $6
-FOR UPDATE OF customers SKIP LOCKED;
+CROSS JOIN LATERAL (
+    -- One by one in that order, whatever the planner thinks: it stops at the limit, and reads no other customer.
+    SELECT shop_id, customer_id, partition_number, state
+    FROM customers
+    WHERE customers.shop_id = ready.shop_id AND customers.customer_id = ready.customer_id
+    FOR UPDATE SKIP LOCKED
+) AS claimed
+LIMIT $6;
 
 -- name: save_customers
 UPDATE customers

@@ -1,10 +1,9 @@
--- A customer's facts are compressed by those who write them (store.py), faster and better than the server does, and stay in
--- the row up to a page's size. Half of each page is left free, so that a new version of a row finds its place beside the old
--- one, no index changes, and the next reader tidies up.
+-- A customer's facts are compressed by those who write them (store.py), faster than the server does, and stay in the row up
+-- to a page's size: two or three customers to a page. A tenth of it is left free for new versions of small rows.
 ALTER TABLE customers ALTER COLUMN state TYPE bytea USING convert_to(state, 'UTF8');
 ALTER TABLE customers ALTER COLUMN state SET STORAGE EXTERNAL;
 ALTER TABLE customers SET (
-    toast_tuple_target = 8160, fillfactor = 50, autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_cost_delay = 0
+    toast_tuple_target = 8160, fillfactor = 90, autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_cost_delay = 0
 );
 
 -- Who is due is asked shop by shop, so that one shop's thousands do not come before another's one. The customer comes first
