@@ -81,13 +81,6 @@ SELECT count(*) FROM customers;
 -- name: rows_of_due_steps
 SELECT count(*) FROM due_steps;
 
--- name: only_due
--- Others wait for long: their rows say so, and what follows from their facts is not asked.
-UPDATE due_steps SET next_at = next_at + interval '10 years' WHERE customer_id <> $1 AND next_at <= $2;
-
--- name: all_due_again
-UPDATE due_steps SET next_at = next_at - interval '10 years' WHERE next_at > due_at + interval '9 years';
-
 -- name: overdue_of
 SELECT count(*) FROM due_steps WHERE shop_id = $1 AND next_at <= $2;
 

@@ -46,7 +46,7 @@ async def _watch(ours: Stand, address: str, terms: Terms, beside: tuple[Command,
     await ours.restore()
     seconds = str(terms.seconds + 2)
     shops = ("--shop", people.SHOP, "--shop", OTHER)
-    watched: Command = ("bench.scheduler_ours", address, "--pollers", "2", "--seconds", seconds, *shops)
+    watched: Command = ("bench.scheduler_ours", address, "--pollers", "1", "--seconds", seconds, *shops)
     with Crew((watched, *beside)) as crew:
         crew.go()
         told = crew.wait()

@@ -15,7 +15,7 @@ from bench.scheduler_race import Run, Setting
 from bench.scheduler_stand import Stand, lives, queries, stand
 from bench.service import Bar
 
-OURS = (Setting(1, ("--pollers", "2")), Setting(2, ("--pollers", "1")), Setting(2, ("--pollers", "2")))
+OURS = (Setting(1, ("--pollers", "1")), Setting(2, ("--pollers", "1")), Setting(3, ("--pollers", "1")))
 PEER = (
     Setting(1, ("--concurrency", "10", "--delete")),
     Setting(2, ("--concurrency", "5", "--delete")),
@@ -146,7 +146,7 @@ async def lateness(dsn: str, terms: Terms) -> Found:
     address = await peopled(dsn, "lateness", numbers)
     async with stand(address) as ours:
         await ours.restore()
-    command = ("bench.scheduler_ours", address, "--pollers", "2", "--seconds", str(terms.seconds + 2))
+    command = ("bench.scheduler_ours", address, "--pollers", "1", "--seconds", str(terms.seconds + 2))
     with Crew([command]) as crew:
         crew.go()
         told = crew.wait()
