@@ -216,11 +216,17 @@ async def test_offers_on_the_page_spend_the_shops_budget_and_no_more_than_it(dat
     assert sorted(map(str, reasons)) == ["None"] * 2 + ["budget_spent"] * 4
 
 
-async def test_a_step_after_the_page_comes_due_once_its_order_is_known(database_url: str) -> None:
+@pytest.mark.parametrize("known", [True, False])
+async def test_a_step_after_the_page_comes_due_once_its_order_is_known(
+    database_url: str, *, known: bool
+) -> None:
     after = {**step("remind", "email", "order", "1h"), "after": {"step": "add-on"}}
     async with stand(database_url, page_journey(SHOP, page_step(), after)) as page, page.client() as client:
-        await page.feed(order(), profile(SHOP, "c-1"))
+        if known:
+            await page.feed(order(), profile(SHOP, "c-1"))
         assert (await ask(client))["offer"]
+        if not known:
+            await page.feed(order(), profile(SHOP, "c-1"))
         rows = await page.pool.fetch(queries.steps)
         assert [(row["step"], row["due_at"]) for row in rows] == [("remind", START + HOUR)]
         assert await page.written(MESSAGES) == []

@@ -192,8 +192,8 @@ class Offers:
             next(self._slots),
             Counter((each.verdict.value, each.reason or "") for each in settled.decisions),
         )
-        if ask.shop in decider.published.looking_back:
-            # Other steps may wait for a verdict on this one.
+        if ask.order.order_id in settled.state.orders and ask.shop in decider.published.looking_back:
+            # Other steps of the order may wait for a verdict on this one; of one not known yet, none is due.
             changed = [(customer, settled.state)]
             await intake.rewrite_steps(connection, changed, decider.published, standing.now, decider.views)
         if standing.till is not None:
