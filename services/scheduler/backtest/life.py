@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from heapq import heappop, heappush
 
+from services.scheduler.backtest.reach import Reach
 from services.scheduler.backtest.world import World
 from services.scheduler.domain import (
     Context,
@@ -57,6 +58,7 @@ class Life:
         self._observers = observers
         self._people: dict[bytes, _Person] = {}
         self._agenda: list[tuple[datetime, bytes]] = []
+        self._reach = Reach(published)
 
     @property
     def customers(self) -> int:
@@ -74,9 +76,10 @@ class Life:
         if after == before:
             return
         person.state = fold(after, at - KEPT)
+        reached = self._reach.of_event(event, after) if person.state is after else None
         if isinstance(event, OrderRecorded) and event.data.order_id not in before.orders:
             self._show_page(person, event.data.order_id, at)
-        self._derive(key, person, at)
+        self._derive(key, person, at, reached)
 
     def reach(self, moment: datetime, *, inclusive: bool = False) -> None:
         """Decide all that is due before a moment, or up to it, in order of time."""
@@ -88,10 +91,11 @@ class Life:
             if wanted:
                 self._settle(key, person, wanted, at)
 
-    def _derive(self, key: bytes, person: _Person, at: datetime) -> None:
+    def _derive(self, key: bytes, person: _Person, at: datetime, reached: frozenset[str] | None) -> None:
         state = person.state
-        found = open_due(state, self._published, at, self._world.views)
-        person.rows = [_row(state, each) for each in found]
+        found = open_due(state, self._published, at, self._world.views, reached)
+        others = [] if reached is None else [row for row in person.rows if row.due.order_id not in reached]
+        person.rows = [*others, *(_row(state, each) for each in found)]
         self._note(key, person)
 
     def _note(self, key: bytes, person: _Person) -> None:
@@ -99,18 +103,19 @@ class Life:
             heappush(self._agenda, (min(row.next_at for row in person.rows), key))
 
     def _settle(self, key: bytes, person: _Person, wanted: list[_Row], at: datetime) -> None:
-        touches = 0
+        touched: set[str] = set()
         for row in self._in_turn(person.state, wanted, at):
             row.attempt += 1
             decision = self._decide(person, row.due, row.attempt, at)
-            touches += decision.verdict in _TOUCHES
+            if decision.verdict in _TOUCHES:
+                touched.add(decision.order_id)
             if decision.next_at is None:
                 person.rows.remove(row)
             else:
                 row.next_at = max(decision.next_at, row.due.due_at)
-        if touches and person.state.shop in self._published.looking_back:
+        if touched and person.state.shop in self._published.looking_back:
             # What was sent, or would have been, may be what another step waits for.
-            self._derive(key, person, at)
+            self._derive(key, person, at, self._reach.of_verdicts(touched))
         else:
             self._note(key, person)
 

@@ -1,6 +1,6 @@
 """Which steps a customer's facts make due, and when: the present matters only for what is long over."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
@@ -79,10 +79,14 @@ def due(
 
 
 def open_due(
-    state: CustomerState, published: Published, since: datetime | None = None, outlook: Outlook = NO_OUTLOOK
+    state: CustomerState,
+    published: Published,
+    since: datetime | None = None,
+    outlook: Outlook = NO_OUTLOOK,
+    only: Collection[str] | None = None,
 ) -> list[Due]:
-    """The same without those that have a final verdict, which are not even looked at."""
-    found = enrolments(state, published, since)
+    """The same without those that have a final verdict, which are not even looked at; `only` of these orders, if given."""
+    found = [each for each in enrolments(state, published, since) if only is None or each.order_id in only]
     if not found:
         return []
     begun = {enrolment.order_id for enrolment in found}
