@@ -131,3 +131,6 @@ SELECT pg_reload_conf();
 
 -- name: forget_kept
 DROP TABLE kept_customers, kept_steps;
+
+-- name: backend
+SELECT pg_backend_pid();

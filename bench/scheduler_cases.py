@@ -20,6 +20,7 @@ PEER = (
     Setting(1, ("--concurrency", "10", "--delete")),
     Setting(2, ("--concurrency", "5", "--delete")),
     Setting(2, ("--concurrency", "20", "--delete")),
+    Setting(3, ("--concurrency", "10", "--delete")),
     Setting(2, ("--concurrency", "10")),
 )
 """What each side is tried with, on a part of the work; the fastest then runs on all of it."""
@@ -85,16 +86,20 @@ async def decide(dsn: str, terms: Terms) -> Found:
         "decided_per_second": round(race.middle(runs["ours"])),
         "procrastinate_per_second": round(race.middle(runs["peer"])),
         "ratio_procrastinate": round(race.middle(runs["ours"]) / race.middle(runs["peer"]), 2),
-        "cpu_us_per_decision": round(median(run.cpu / len(run.decided) for run in runs["ours"]) * 1e6),
-        "cpu_us_per_job_procrastinate": round(
-            median(run.cpu / len(run.decided) for run in runs["peer"]) * 1e6
-        ),
+        "cpu_us_per_decision": round(_each(runs["ours"]) * 1e6),
+        "cpu_us_per_decision_procrastinate": round(_each(runs["peer"]) * 1e6),
+        "ratio_procrastinate_cpu": round(_each(runs["peer"]) / _each(runs["ours"]), 2),
+        "of_it_postgresql_us": round(median(run.database / len(run.decided) for run in runs["ours"]) * 1e6),
         "decisions": float(len(runs["ours"][0].decided)),
         "rules": float(min(rules)),
         "ours_processes": float(best_ours.processes),
         "procrastinate_processes": float(best_peer.processes),
         **sizes,
     }
+
+
+def _each(runs: Iterable[Run]) -> float:
+    return median(run.each for run in runs)
 
 
 async def _fastest(

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 import procrastinate
 import uvloop
 from procrastinate.schema import SchemaManager
+from procrastinate.types import JSONValue
 
 from bench.scheduler_stand import SCHEMA, Stand, calm, queries, stand
 from bench.scheduler_worker import Told, tell, timed
@@ -41,7 +42,7 @@ def make_task(app: procrastinate.App, ours: Stand, positions: dict[int, dict[str
     async def decide(shop_id: str, customer_id: str) -> None:
         now = ours.clock.business()
         async with ours.pool.acquire() as connection, connection.transaction():
-            row = await connection.fetchrow(queries.lock_one, shop_id, customer_id)
+            (row,) = await connection.fetch(queries.lock_one, shop_id, customer_id)
             customer = Locked(
                 row["shop_id"], row["customer_id"], row["partition_number"], unpack(row["state"])
             )
@@ -61,7 +62,10 @@ async def lay_out(dsn: str, customers: Sequence[tuple[str, str]], *, fresh: bool
         task = app.configure_task("decide", queue=QUEUE)
         for start in range(0, len(customers), 1000):
             chunk = customers[start : start + 1000]
-            await task.batch_defer_async(*({"shop_id": shop, "customer_id": name} for shop, name in chunk))
+            jobs: list[dict[str, JSONValue]] = [
+                {"shop_id": shop, "customer_id": name} for shop, name in chunk
+            ]
+            await task.batch_defer_async(*jobs)
 
 
 async def work(dsn: str, concurrency: int, *, delete: bool) -> Told:
