@@ -90,7 +90,7 @@ async def storefront(
 ) -> AsyncIterator[Storefront]:
     """Yield a storefront with products that go with the order."""
     views = shelf(SHOP, goes_with=[each["product_id"] for each in products])
-    settings = {"thank_you_keys": f"{SHOP}:{PK}", "thank_you_origins": "*"}
+    settings: dict[str, Any] = {"thank_you_keys": f"{SHOP}:{PK}", "thank_you_origins": "*"}
     async with (
         browser() as tab,
         stand(database_url, journey, views=views, **settings) as page,

@@ -11,7 +11,7 @@ from services.scheduler.deciding import Decider
 from services.scheduler.domain import Context, CustomerState, Due, page_due, page_offer, record
 from services.scheduler.domain.merging import order_facts
 from services.scheduler.page.store import Kept
-from services.scheduler.till import Till
+from services.scheduler.spending.till import Till
 from services.scheduler.views import Views
 from shared.events import Decision, Order, Outcome, Reason, RuleOutcome, Verdict
 

@@ -19,8 +19,8 @@ from services.scheduler.page import deciding, store
 from services.scheduler.page.answer import Answer, Made, Nothing
 from services.scheduler.page.deciding import Settled, Standing
 from services.scheduler.page.store import Kept
+from services.scheduler.spending.till import Tills
 from services.scheduler.store import Connection, Locked
-from services.scheduler.till import Tills
 from shared.clock import Clock
 from shared.errors import JourneysReplaced, RetryLater
 from shared.events import Order
@@ -63,9 +63,12 @@ class _Turn:
     """How far a request has come: once it commits, it must not be given up."""
 
     commits: bool = False
+    given_up: bool = False
 
     def begin_commit(self) -> None:
-        """From here on it is not given up."""
+        """From here on it is not given up. Raises _NothingDecidedError if it was already."""
+        if self.given_up:
+            raise _NothingDecidedError(Nothing.TIMEOUT)
         self.commits = True
 
 
@@ -113,8 +116,8 @@ class Offers:
             done, _ = await asyncio.wait({task}, timeout=self._deadline)
         if done:
             return task.result()
-        if not turn.commits:
-            task.cancel()
+        # Not cancelled: that takes PostgreSQL a process of its own each time, which a busy one cannot spare.
+        turn.given_up = True
         self._abandoned.add(task)
         task.add_done_callback(self._abandoned.discard)
         return Answer(None, Nothing.TIMEOUT)
@@ -128,7 +131,7 @@ class Offers:
                 return await self._decided_or_kept(ask, turn)
         except _NothingDecidedError as nothing:
             return Answer(None, nothing.reason)
-        except TimeoutError:
+        except (TimeoutError, asyncpg.LockNotAvailableError):
             return Answer(None, Nothing.TIMEOUT)
         except (*PASSING, JourneysReplaced, RetryLater) as error:
             log.warning("page_unavailable", error=type(error).__name__)

@@ -5,7 +5,9 @@ WHERE shop_id = $1 AND customer_id = $2 AND order_id = $3;
 
 -- name: begin
 -- One trip to begin and to keep what is in force: see migrations/0002_journeys_in_force.sql.
+-- Nobody waits that long: a page is answered within its deadline.
 BEGIN;
+SET LOCAL lock_timeout = '1s';
 LOCK TABLE journeys_in_force IN ROW SHARE MODE;
 
 -- name: commit

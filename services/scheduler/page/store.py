@@ -59,14 +59,14 @@ async def answer(connection: Connection, shop: str, customer: str, order: str) -
 
 @asynccontextmanager
 async def transaction(connection: Connection, committing: Callable[[], None]) -> AsyncIterator[None]:
-    """Hold what is in force, as `in_force.hold` does, until the block ends; `committing` is called before the commit."""
+    """Hold what is in force, as `in_force.hold` does, until the block ends; `committing` is called before the commit, and may raise."""
     await connection.execute(queries.begin)
     try:
         yield
+        committing()
     except BaseException:
         await connection.execute(queries.rollback)
         raise
-    committing()
     await connection.execute(queries.commit)
 
 
