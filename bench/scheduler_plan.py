@@ -4,9 +4,9 @@ from bench import scheduler_people as people
 from bench.scheduler_cases import Found, Terms, database
 from bench.scheduler_stand import READY_AT, lives, stand
 from bench.service import CLOCK, Bar
-from services.scheduler import plan as planning
 from services.scheduler.domain import Journey, Published
-from services.scheduler.plan import Question
+from services.scheduler.versions import plan as planning
+from services.scheduler.versions.plan import Question
 
 MILLION = 1_000_000
 WORKERS = 2

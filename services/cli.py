@@ -25,18 +25,18 @@ PROCESSES = {
 }
 _ROOT = Path(__file__).parent
 _COMMANDS = {
-    "journeys": ("services.scheduler.commands_journeys", "journeys"),
-    "backtest": ("services.scheduler.commands_backtest", "backtest"),
+    "journeys": ("services.scheduler.versions.commands", "journeys"),
+    "backtest": ("services.scheduler.backtest.commands", "backtest"),
     "affinity": ("services.recommender.commands_affinity", "affinity"),
     "report": ("services.reporting.commands", "report"),
     "why": ("services.reporting.commands", "why"),
     "ledger": ("services.dispatcher.commands", "ledger"),
     "recommend": ("services.recommender.commands", "recommend"),
-    "pause": ("services.scheduler.commands_controls", "pause"),
-    "stop": ("services.scheduler.commands_controls", "stop"),
-    "resume": ("services.scheduler.commands_controls", "resume"),
-    "codes": ("services.scheduler.commands_codes", "codes"),
-    "controls": ("services.scheduler.commands_controls", "controls"),
+    "pause": ("services.scheduler.guarding.commands", "pause"),
+    "stop": ("services.scheduler.guarding.commands", "stop"),
+    "resume": ("services.scheduler.guarding.commands", "resume"),
+    "codes": ("services.scheduler.spending.commands", "codes"),
+    "controls": ("services.scheduler.guarding.commands", "controls"),
     "webhooks": ("services.scheduler.page.commands", "webhooks"),
 }
 

@@ -7,15 +7,15 @@ from typing import Any
 
 from aiohttp import web
 
-from services.scheduler.catch_up import CatchUp
-from services.scheduler.codes_left import CodesLeft
 from services.scheduler.deciding import Decider
 from services.scheduler.domain import Published
-from services.scheduler.guards import Counting, Guards
+from services.scheduler.guarding.catch_up import CatchUp
+from services.scheduler.guarding.guards import Counting, Guards
 from services.scheduler.intake import TOPICS, Intake
 from services.scheduler.journeys import load_folder
 from services.scheduler.poller import Poller
 from services.scheduler.publish import Publisher
+from services.scheduler.spending.codes_left import CodesLeft
 from services.scheduler.status import Status
 from services.scheduler.views import TOPICS as FOLLOWED
 from services.scheduler.views import Views

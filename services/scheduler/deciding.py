@@ -18,8 +18,8 @@ from services.scheduler.domain import (
     record,
 )
 from services.scheduler.domain.enrolling import order_of
+from services.scheduler.spending.till import Till
 from services.scheduler.store import Locked, Waiting
-from services.scheduler.till import Till
 from services.scheduler.views import Views
 from shared.errors import RetryLater
 from shared.events import (

@@ -2,8 +2,9 @@
 
 import structlog
 
-from services.scheduler import publications, store
+from services.scheduler import store
 from services.scheduler.domain.published import Published
+from services.scheduler.versions import publications
 from shared.errors import JourneysReplaced
 
 log = structlog.get_logger()

@@ -9,7 +9,7 @@ from services.scheduler.domain import CustomerState, Published, apply
 from services.scheduler.domain.erasure import erase
 from services.scheduler.domain.folding import fold
 from services.scheduler.domain.timing import NO_OUTLOOK, Outlook
-from services.scheduler.guards import Counting
+from services.scheduler.guarding.guards import Counting
 from shared import metrics
 from shared.clock import Clock
 from shared.ids import split_key

@@ -11,11 +11,11 @@ import asyncpg
 import structlog
 
 from services.scheduler import in_force, intake, store
-from services.scheduler.catch_up import CatchUp, Grant
 from services.scheduler.deciding import Decider, Settled
-from services.scheduler.guards import Counting
+from services.scheduler.guarding.catch_up import CatchUp, Grant
+from services.scheduler.guarding.guards import Counting
+from services.scheduler.spending.till import Till, Tills
 from services.scheduler.store import CustomerKey, Locked, Span
-from services.scheduler.till import Till, Tills
 from shared import metrics
 from shared.clock import Clock
 from shared.errors import RetryLater

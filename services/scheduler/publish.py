@@ -6,11 +6,12 @@ from contextlib import suppress
 import asyncpg
 import structlog
 
-from services.scheduler import changes, derive, in_force, intake, publications, releasing, store
+from services.scheduler import derive, in_force, intake, store
 from services.scheduler.domain.published import Published
 from services.scheduler.domain.publishing import current
 from services.scheduler.domain.timing import NO_OUTLOOK, Outlook
-from services.scheduler.releasing import Terms
+from services.scheduler.versions import changes, publications, releasing
+from services.scheduler.versions.releasing import Terms
 from shared.clock import Clock
 from shared.errors import PublicationError
 from shared.faults import PASSING

@@ -8,7 +8,7 @@ import structlog
 from aiohttp import web
 
 from services.scheduler import store
-from services.scheduler.catch_up import CatchUp
+from services.scheduler.guarding.catch_up import CatchUp
 from services.scheduler.poller import Poller
 from shared import metrics
 from shared.clock import Clock

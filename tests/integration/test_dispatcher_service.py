@@ -15,7 +15,7 @@ from aiokafka import AIOKafkaConsumer
 from services.dispatcher.app import build
 from services.dispatcher.intake import Intake
 from services.dispatcher.ledger import Ledger
-from services.scheduler.throwing import read_switches, throw
+from services.scheduler.guarding.throwing import read_switches, throw
 from shared.db import create_pool, migrate
 from shared.embedded import Infrastructure
 from shared.events import Channel, EngagementKind, EngagementRecorded, Event

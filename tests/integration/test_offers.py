@@ -15,12 +15,12 @@ import pytest
 from click.testing import CliRunner
 from prometheus_client import REGISTRY
 
-from services.scheduler import codes
-from services.scheduler.codes import Redemption, Standing, Stock
-from services.scheduler.codes_left import CodesLeft
-from services.scheduler.commands_codes import codes as command
 from services.scheduler.domain import Programme
 from services.scheduler.domain.signing import made, signed
+from services.scheduler.spending import codes
+from services.scheduler.spending.codes import Redemption, Standing, Stock
+from services.scheduler.spending.codes_left import CodesLeft
+from services.scheduler.spending.commands import codes as command
 from shared.db.queries import load_queries
 from shared.errors import RetryLater
 from shared.kafka import outbox

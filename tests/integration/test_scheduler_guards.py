@@ -8,9 +8,9 @@ from uuid import UUID
 
 import pytest
 
-from services.scheduler import guards
 from services.scheduler.domain.programme import Programme
-from services.scheduler.guards import Guards
+from services.scheduler.guarding import guards
+from services.scheduler.guarding.guards import Guards
 from shared.db import load_queries
 from shared.events import Control, ControlSet, EngagementKind, Reason
 from shared.kafka.records import Record

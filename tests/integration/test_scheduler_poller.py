@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from services.scheduler import derive, guards, store
+from services.scheduler import derive, store
 from services.scheduler.domain import CustomerState, Due
+from services.scheduler.guarding import guards
 from services.scheduler.intake import TOPICS
 from services.scheduler.poller import Poller
 from shared.events import Control, ControlSet, EngagementKind, Verdict

@@ -8,12 +8,13 @@ from typing import Any
 
 import pytest
 
-from services.scheduler import changes, derive, people, publications, publish, releasing, store
+from services.scheduler import derive, publish, store
 from services.scheduler.domain.publishing import Waiting
 from services.scheduler.intake import Intake
 from services.scheduler.publish import Publisher
-from services.scheduler.releasing import Terms
 from services.scheduler.store import CustomerKey, Locked
+from services.scheduler.versions import changes, people, publications, releasing
+from services.scheduler.versions.releasing import Terms
 from shared.errors import JourneysReplaced, PublicationError
 from shared.topics import DECISIONS, MESSAGES
 from tests.support import eventually

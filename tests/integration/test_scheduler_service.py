@@ -19,9 +19,9 @@ from demo.live import stand_still
 from services.cli import cli
 from services.scheduler.app import build
 from services.scheduler.domain import Published
+from services.scheduler.guarding.throwing import read_switches, throw
 from services.scheduler.poller import Poller
 from services.scheduler.publish import Publisher
-from services.scheduler.throwing import read_switches, throw
 from shared import events
 from shared.db import create_pool, migrate
 from shared.embedded import Infrastructure

@@ -14,9 +14,9 @@ from click.testing import CliRunner, Result
 
 from demo.live import stand_still
 from services.cli import cli
-from services.scheduler import commands_publish, plan, publications
 from services.scheduler.domain import Programme
 from services.scheduler.publish import Publisher
+from services.scheduler.versions import commands_publish, plan, publications
 from shared.db import migrate
 from shared.topics import DECISIONS, MESSAGES
 from tests.support.samples import START, order

@@ -16,7 +16,7 @@ from aiokafka.partitioner import murmur2
 from services.scheduler import store
 from services.scheduler.deciding import Decider
 from services.scheduler.domain import CustomerState, Journey, Programme, Published
-from services.scheduler.guards import Counting
+from services.scheduler.guarding.guards import Counting
 from services.scheduler.intake import TOPICS, Intake
 from services.scheduler.poller import Poller
 from services.scheduler.publish import Publisher

@@ -49,13 +49,19 @@ def enrolments(state: CustomerState, published: Published, since: datetime | Non
 
 
 def _beginnings(state: CustomerState, programme: Programme) -> list[tuple[str, OrderFacts]]:
-    """List what may begin a journey, oldest first: orders, and carts that were left and never ordered."""
+    """List what may begin a journey, oldest first: orders, and carts that were left, unless ordered before any verdict."""
     found = [(order_id, order) for order_id, order in state.orders.items() if order.enrols]
     for cart_id, cart in state.carts.items():
-        if cart.order_id is None and (left := _left(cart, programme)):
-            found.append((f"{facts.CART_PREFIX}{cart_id}", left))
+        name = f"{facts.CART_PREFIX}{cart_id}"
+        # A cart on its way stays, void, once it is ordered: what was deferred must end with a skip.
+        if (cart.order_id is None or _decided_on(state, name)) and (left := _left(cart, programme)):
+            found.append((name, left))
     found.sort(key=lambda entry: (entry[1].placed_at, entry[0]))
     return found
+
+
+def _decided_on(state: CustomerState, order_id: str) -> bool:
+    return any(fact.order_id == order_id for fact in state.verdicts.values())
 
 
 def _left(cart: CartFacts, programme: Programme) -> OrderFacts | None:

@@ -7,6 +7,7 @@ from msgspec.structs import replace
 
 from services.scheduler.domain.customer import CustomerState, OrderFacts
 from services.scheduler.domain.ownership import owned, sent_back
+from shared.events import OrderStatus
 
 WHOLE = 200
 """How many of a customer's newest orders are kept whole at most."""
@@ -19,7 +20,12 @@ def fold(state: CustomerState, before: datetime) -> CustomerState:
     later about one, such as its return, changes nothing; an order that comes again is folded again, and counts once.
     """
     cut = _cut(state, before)
-    old = {order_id: order for order_id, order in state.orders.items() if order.placed_at < cut}
+    # A dispute forbids for good, so its order stays.
+    old = {
+        order_id: order
+        for order_id, order in state.orders.items()
+        if order.placed_at < cut and order.status is not OrderStatus.DISPUTED
+    }
     returns = {
         key: fact
         for key, fact in state.returns.items()

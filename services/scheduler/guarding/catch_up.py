@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from services.scheduler.guards import queries
+from services.scheduler.guarding.guards import queries
 from services.scheduler.store import Connection
 from shared.clock import Clock
 from shared.settings import Settings

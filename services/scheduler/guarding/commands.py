@@ -9,7 +9,7 @@ from difflib import get_close_matches
 
 import click
 
-from services.scheduler.throwing import Action, known_journeys, read_switches, throw
+from services.scheduler.guarding.throwing import Action, known_journeys, read_switches, throw
 from shared import log
 from shared.events import Channel
 from shared.settings import Settings, load

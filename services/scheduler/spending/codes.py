@@ -8,8 +8,8 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from services.scheduler.budgets import Connection, queries
 from services.scheduler.domain.signing import as_made
+from services.scheduler.spending.budgets import Connection, queries
 
 
 @dataclass(frozen=True, slots=True)

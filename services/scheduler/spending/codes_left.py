@@ -6,7 +6,7 @@ from contextlib import suppress
 import asyncpg
 import structlog
 
-from services.scheduler import codes
+from services.scheduler.spending import codes
 from shared import metrics
 from shared.faults import PASSING
 

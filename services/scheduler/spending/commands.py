@@ -10,10 +10,10 @@ from uuid import UUID
 
 import click
 
-from services.scheduler import codes as store
-from services.scheduler.budgets import Connection
-from services.scheduler.codes import Given, Look, Redemption, Standing, Stock
 from services.scheduler.domain.signing import as_made, signed
+from services.scheduler.spending import codes as store
+from services.scheduler.spending.budgets import Connection
+from services.scheduler.spending.codes import Given, Look, Redemption, Standing, Stock
 from shared import log
 from shared.db import create_pool
 from shared.settings import load

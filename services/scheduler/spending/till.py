@@ -7,13 +7,13 @@ from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
 
-from services.scheduler import budgets, codes
-from services.scheduler.budgets import Account, Connection
-from services.scheduler.codes import Given
 from services.scheduler.domain import Published
 from services.scheduler.domain.programme import Budget
 from services.scheduler.domain.signing import made
 from services.scheduler.domain.terms import IncentiveTerms, Ladder
+from services.scheduler.spending import budgets, codes
+from services.scheduler.spending.budgets import Account, Connection
+from services.scheduler.spending.codes import Given
 from shared.errors import RetryLater
 from shared.events import Decision, Verdict
 

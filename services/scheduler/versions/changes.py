@@ -7,7 +7,7 @@ from services.scheduler.domain import Journey
 from services.scheduler.domain.programme import Programme
 from services.scheduler.domain.published import Published
 from services.scheduler.domain.publishing import Kind, current, version_of
-from services.scheduler.publications import Item
+from services.scheduler.versions.publications import Item
 from shared.errors import PublicationError
 
 

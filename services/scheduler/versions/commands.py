@@ -5,16 +5,16 @@ from pathlib import Path
 import asyncpg
 import click
 
-from services.scheduler import publications
-from services.scheduler.commanding import console, run, say
-from services.scheduler.commands_publish import approve, plan, publish
-from services.scheduler.commands_try import try_
-from services.scheduler.compare import Field, differences
 from services.scheduler.domain import Journey
 from services.scheduler.domain.publishing import version_of
 from services.scheduler.journeys import check, load_journey, load_programme
-from services.scheduler.journeys_view import entries_view, entry_data, field_lines
-from services.scheduler.publications import Entry, Item
+from services.scheduler.versions import publications
+from services.scheduler.versions.commanding import console, run, say
+from services.scheduler.versions.commands_publish import approve, plan, publish
+from services.scheduler.versions.commands_try import try_
+from services.scheduler.versions.compare import Field, differences
+from services.scheduler.versions.publications import Entry, Item
+from services.scheduler.versions.view import entries_view, entry_data, field_lines
 from shared.errors import JourneyError, PublicationError
 from shared.settings import Settings
 

@@ -10,19 +10,20 @@ from typing import Any
 import asyncpg
 import click
 
-from services.scheduler import changes, planning, publications, releasing, store
-from services.scheduler.changes import Change
-from services.scheduler.commanding import confirm, console, person, progress, run, say
+from services.scheduler import store
 from services.scheduler.domain import Published
 from services.scheduler.domain.journey import Journey
 from services.scheduler.domain.publishing import Waiting, current
 from services.scheduler.domain.timing import NO_OUTLOOK, Outlook
 from services.scheduler.journeys import load_folder
-from services.scheduler.journeys_view import change_line, plan_data, plan_view
-from services.scheduler.planning import Forecast
-from services.scheduler.publications import Entry
-from services.scheduler.reading import read_views
-from services.scheduler.releasing import Outcome, Terms
+from services.scheduler.versions import changes, planning, publications, releasing
+from services.scheduler.versions.changes import Change
+from services.scheduler.versions.commanding import confirm, console, person, progress, run, say
+from services.scheduler.versions.planning import Forecast
+from services.scheduler.versions.publications import Entry
+from services.scheduler.versions.reading import read_views
+from services.scheduler.versions.releasing import Outcome, Terms
+from services.scheduler.versions.view import change_line, plan_data, plan_view
 from shared.errors import PublicationError
 from shared.settings import Settings
 from shared.topics import COMPLEMENTS

@@ -11,14 +11,14 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from services.scheduler import people, publications
-from services.scheduler.commanding import confirm, console, run, say
 from services.scheduler.deciding import Decider
 from services.scheduler.domain import Published
 from services.scheduler.journeys import load_folder
-from services.scheduler.reading import read_views
 from services.scheduler.store import Locked
-from services.scheduler.trying import Tried, for_tester, foresee, send
+from services.scheduler.versions import people, publications
+from services.scheduler.versions.commanding import confirm, console, run, say
+from services.scheduler.versions.reading import read_views
+from services.scheduler.versions.trying import Tried, for_tester, foresee, send
 from services.scheduler.views import Views
 from shared.errors import PublicationError
 from shared.events import Channel, Outcome, RuleOutcome

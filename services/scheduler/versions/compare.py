@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from services.scheduler.publications import Item
+from services.scheduler.versions.publications import Item
 
 _NAMES = ("id", "experiment", "name")
 ABSENT = object()

@@ -11,11 +11,12 @@ from itertools import pairwise
 
 import asyncpg
 
-from services.scheduler import derive, people, store
+from services.scheduler import derive, store
 from services.scheduler.domain import Published
 from services.scheduler.domain.timing import NO_OUTLOOK, Outlook
-from services.scheduler.shift import Comparison, Effect, Shift
 from services.scheduler.store import CustomerKey
+from services.scheduler.versions import people
+from services.scheduler.versions.shift import Comparison, Effect, Shift
 from shared.settings import Settings
 
 _CUSTOMERS = 4000

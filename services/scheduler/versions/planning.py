@@ -6,13 +6,13 @@ from dataclasses import dataclass
 
 import asyncpg
 
-from services.scheduler import people, plan, publications
-from services.scheduler.changes import Change
 from services.scheduler.domain import Published
 from services.scheduler.domain.publishing import Publication, Waiting, published
 from services.scheduler.domain.timing import NO_OUTLOOK, Outlook
-from services.scheduler.plan import Plan, Question
-from services.scheduler.publications import Entry
+from services.scheduler.versions import people, plan, publications
+from services.scheduler.versions.changes import Change
+from services.scheduler.versions.plan import Plan, Question
+from services.scheduler.versions.publications import Entry
 from shared.clock import Clock
 from shared.settings import Settings
 

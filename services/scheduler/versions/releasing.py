@@ -4,12 +4,13 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from services.scheduler import publications, store
-from services.scheduler.changes import Change, of_item
+from services.scheduler import store
 from services.scheduler.domain.published import Published
 from services.scheduler.domain.publishing import Waiting, current, version_of
-from services.scheduler.publications import Draft, Entry
 from services.scheduler.store import Connection
+from services.scheduler.versions import publications
+from services.scheduler.versions.changes import Change, of_item
+from services.scheduler.versions.publications import Draft, Entry
 from shared.clock import Clock
 from shared.errors import PublicationError
 

@@ -4,12 +4,12 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Literal, NamedTuple
 
-from services.scheduler.compare import fields_of, word
 from services.scheduler.domain import CustomerState, Due, Journey, Published, open_due
 from services.scheduler.domain.enrolling import order_of
 from services.scheduler.domain.step import Condition, Step, When
 from services.scheduler.domain.timing import NO_OUTLOOK, Outlook
 from services.scheduler.domain.tree import Gate, Leaf
+from services.scheduler.versions.compare import fields_of, word
 
 Effect = Literal["gain", "lose", "move", "stop", "alter"]
 EFFECTS: tuple[Effect, ...] = ("gain", "lose", "move", "stop", "alter")

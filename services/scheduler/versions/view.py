@@ -7,12 +7,12 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from services.scheduler.changes import Change
-from services.scheduler.compare import Field, differences
 from services.scheduler.domain.publishing import version_of
-from services.scheduler.planning import Forecast
-from services.scheduler.publications import Entry
-from services.scheduler.shift import EFFECTS, Effect, Shift
+from services.scheduler.versions.changes import Change
+from services.scheduler.versions.compare import Field, differences
+from services.scheduler.versions.planning import Forecast
+from services.scheduler.versions.publications import Entry
+from services.scheduler.versions.shift import EFFECTS, Effect, Shift
 
 _WORDS: dict[Effect, str] = {
     "gain": "gain a step",

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from services.scheduler.domain.experiment import assign, place
+from services.scheduler.domain.experiment import Assignment, assign, place
 from services.scheduler.domain.tree import Experiment
 
 PEOPLE = [f"c-{number}" for number in range(20_000)]
@@ -23,8 +23,8 @@ def experiment(name: str = "ten-or-fifteen", **changes: Any) -> Experiment:  # n
     return Experiment.model_validate(fields | changes)
 
 
-def variants(terms: Experiment) -> dict[str, tuple[str, bool]]:
-    return {each: tuple(assign("shop", each, terms)) for each in PEOPLE}
+def variants(terms: Experiment) -> dict[str, Assignment]:
+    return {each: assign("shop", each, terms) for each in PEOPLE}
 
 
 def exposed(terms: Experiment) -> dict[str, str]:
@@ -54,7 +54,7 @@ def test_layers_are_independent_of_each_other_over_a_million_people() -> None:
         for cell, pair in zip(cells, combinations(places, 2), strict=True):
             cell[pair] += 1
     expected = people / cuts**2
-    for cell, pair in zip(cells, combinations(LAYERS, 2), strict=True):
+    for cell, layers in zip(cells, combinations(LAYERS, 2), strict=True):
         assert sum((count - expected) ** 2 / expected for count in cell.values()) < 50.0, (
             pair
         )  # p = 0.00002 each

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from services.scheduler.compare import differences
 from services.scheduler.domain import Journey, Published
 from services.scheduler.domain.publishing import Publication, Waiting, published
-from services.scheduler.shift import Comparison
+from services.scheduler.versions.compare import differences
+from services.scheduler.versions.shift import Comparison
 from tests.support.deciding import MONDAY_NOON, SHOP, delivered, journey, order, profile, state, step
 
 KNOWN = state(profile(), order())

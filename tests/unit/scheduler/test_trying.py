@@ -6,8 +6,8 @@ from uuid import UUID
 
 import pytest
 
-from services.scheduler import commands_try
-from services.scheduler.trying import Tried, for_tester, id_of_tester
+from services.scheduler.versions import commands_try
+from services.scheduler.versions.trying import Tried, for_tester, id_of_tester
 from shared.clock import ManualClock
 from shared.errors import PublicationError
 from shared.events import Channel, Message

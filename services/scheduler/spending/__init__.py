@@ -1,0 +1,1 @@
+"""What incentives cost and hand out: discount budgets, and codes of customers' own."""
