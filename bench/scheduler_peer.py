@@ -8,17 +8,20 @@ the other due steps of the customer in line with the facts.
 
 import argparse
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import procrastinate
 import uvloop
 from procrastinate.schema import SchemaManager
-from procrastinate.types import JSONValue
 
 from bench.scheduler_stand import SCHEMA, Stand, calm, queries, stand
 from bench.scheduler_worker import Told, tell, timed
 from services.scheduler.store import Locked, pack, unpack
 from shared import log
 from shared.kafka import outbox
+
+if TYPE_CHECKING:
+    from procrastinate.types import JSONValue
 
 QUEUE = "steps"
 
@@ -62,7 +65,7 @@ async def lay_out(dsn: str, customers: Sequence[tuple[str, str]], *, fresh: bool
         task = app.configure_task("decide", queue=QUEUE)
         for start in range(0, len(customers), 1000):
             chunk = customers[start : start + 1000]
-            jobs: list[dict[str, JSONValue]] = [
+            jobs: "list[dict[str, JSONValue]]" = [
                 {"shop_id": shop, "customer_id": name} for shop, name in chunk
             ]
             await task.batch_defer_async(*jobs)
