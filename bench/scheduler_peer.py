@@ -65,7 +65,7 @@ async def lay_out(dsn: str, customers: Sequence[tuple[str, str]], *, fresh: bool
         task = app.configure_task("decide", queue=QUEUE)
         for start in range(0, len(customers), 1000):
             chunk = customers[start : start + 1000]
-            jobs: "list[dict[str, JSONValue]]" = [
+            jobs: list[dict[str, JSONValue]] = [
                 {"shop_id": shop, "customer_id": name} for shop, name in chunk
             ]
             await task.batch_defer_async(*jobs)
