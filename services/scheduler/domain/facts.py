@@ -58,7 +58,7 @@ def values(  # noqa: PLR0913, PLR0917  what facts stand on
     order: OrderFacts,
     asked: Collection[str],
     programme: Programme,
-    words: Collection[str] | None = None,
+    words: frozenset[str] | None = None,
 ) -> dict[str, dict[str, Any]]:
     """Return the facts as conditions see them; amounts are numbers here, exact enough to compare. See `conditions.FIELDS`.
 
@@ -83,7 +83,9 @@ def values(  # noqa: PLR0913, PLR0917  what facts stand on
     found = {name: make() for name, make in sections.items() if name in words}
     # Answers are by step, whose names are no words.
     return {
-        name: each if name == "answers" else {key: value for key, value in each.items() if key in words}
+        name: each
+        if name == "answers" or f"{name}[" in words
+        else {key: value for key, value in each.items() if f"{name}.{key}" in words}
         for name, each in found.items()
     }
 
@@ -142,7 +144,7 @@ def _customer(
     order: OrderFacts,
     before: list[OrderFacts],
     ours: list[tuple[Any, VerdictFacts]],
-    words: Collection[str] | None,
+    words: frozenset[str] | None,
 ) -> dict[str, Any]:
     number = state.orders_before + len(before) + 1
     spent = state.spent_before.get(order.currency, Decimal(0)) + sum(
@@ -172,14 +174,14 @@ def _customer(
 
 
 def _bought(
-    state: CustomerState, before: list[OrderFacts], words: Collection[str] | None
+    state: CustomerState, before: list[OrderFacts], words: frozenset[str] | None
 ) -> dict[str, list[str]]:
     """Return what was bought before; it is long, and put together only for who asks."""
     found = {}
-    if words is None or "products" in words:
+    if words is None or not words.isdisjoint(("customer.products", "customer[")):
         products = {product for each in before for product in each.products}
         found["products"] = sorted(products.union(state.owned_before))
-    if words is None or "categories" in words:
+    if words is None or not words.isdisjoint(("customer.categories", "customer[")):
         found["categories"] = sorted({category for each in before for category in each.categories.values()})
     return found
 

@@ -118,12 +118,14 @@ class Journey(Part):
 
     @cached_property
     def words(self) -> frozenset[str]:
-        """Every word of its conditions: facts that they do not name need not be shown to them."""
+        """What its conditions name: `order`, `order.total`, and `order[` where a field may be any. No other fact need be shown."""
         conditions = [self.entry, *(text for _, text in self.exits)]
         for leaf in self.leaves:
             conditions += [leaf.step.when, *(gate.condition for gate in leaf.gates)]
-        texts = [each for each in conditions if isinstance(each, str)]
-        return frozenset(word for text in texts for word in re.findall(r"\w+", text))
+        texts = [re.sub(r"\s*([.\[])\s*", r"\1", each) for each in conditions if isinstance(each, str)]
+        return frozenset(name for text in texts for name in re.findall(r"\w+\.\w+|\w+\[|\w+", text)).union(
+            word for text in texts for word in re.findall(r"\w+", text)
+        )
 
     @cached_property
     def lasting(self) -> tuple[timedelta, ...]:
