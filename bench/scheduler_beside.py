@@ -22,6 +22,7 @@ async def fairness(dsn: str, terms: Terms) -> Found:
         await ours.keep()
         found: Found = {}
         found |= _named("alone", await _watch(ours, address, terms, ()))
+        await ours.restore()
         await ours.fill(*lives(OTHER, range(terms.overdue), "customers of the other shop", "overdue"))
         await ours.keep_anew()
         found |= _named("beside_overdue", await _watch(ours, address, terms, ()))
