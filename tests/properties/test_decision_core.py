@@ -51,7 +51,7 @@ from tests.support.plainly import (
 )
 
 # Hypothesis' own limit on drawing time measures the machine; how much is drawn is bounded by the strategies.
-LAW = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+LAW = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 # -- facts
