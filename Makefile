@@ -11,7 +11,7 @@ PEERS := $(VENV)/peers
 ARGS ?=
 LOCK := uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url
 
-.PHONY: help setup demo test check format contracts backtest-year bench-driver bench-recommender bench-recommender-latency bench-rebuild bench-recommendations bench-thank-you bench-relevance bench-scheduler crash-scheduler deploy-check lock clean
+.PHONY: help setup demo test check format contracts backtest-year bench-driver bench-recommender bench-recommender-latency bench-rebuild bench-recommendations bench-thank-you bench-relevance bench-scheduler crash-scheduler mutation deploy-check lock clean
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-26s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -69,6 +69,9 @@ bench-scheduler: $(READY) ## Events to state and due steps to decisions, beside 
 
 backtest-year: $(READY) ## A year of a real grocer lived again under the complete journeys: how long a backtest takes
 	@$(BIN)/python -m bench.backtest_year $(ARGS)
+
+mutation: $(READY) ## Small faults put into the decision core one by one: which share of them the tests notice
+	@$(BIN)/python -m bench.mutation $(ARGS)
 
 check: $(READY) ## Lint, types and the import rules
 	@$(BIN)/ruff check .
