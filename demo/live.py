@@ -19,7 +19,7 @@ from shared.clock import FileClock, Scale
 from shared.events import Event
 
 _TICK_SECONDS = 0.1
-_ASKING = b"unhappy"
+_ASKING = b"/a/"  # the path of the links that answer
 
 
 def stand_still(path: Path, at: datetime) -> None:

@@ -56,7 +56,7 @@ def test_layers_are_independent_of_each_other_over_a_million_people() -> None:
     expected = people / cuts**2
     for cell, layers in zip(cells, combinations(LAYERS, 2), strict=True):
         assert sum((count - expected) ** 2 / expected for count in cell.values()) < 50.0, (
-            pair
+            layers
         )  # p = 0.00002 each
         assert len(cell) == cuts**2
 
