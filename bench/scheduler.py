@@ -21,6 +21,7 @@ import argparse
 import asyncio
 import json
 import shutil
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -89,6 +90,15 @@ async def measure(dsn: str, terms: Terms, names: list[str]) -> dict[str, float]:
     return found
 
 
+def year() -> dict[str, float]:
+    """Live the grocer's year again (bench/backtest_year.py) and return how long that took."""
+    sys.stderr.write("backtest\n")
+    command = [sys.executable, "-m", "bench.backtest_year", "--json"]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)  # noqa: S603  the command is ours
+    told = json.loads(done.stdout.strip().splitlines()[-1])
+    return {"backtest_year_seconds": told["backtest_year_seconds"]}
+
+
 def main() -> None:
     """Start PostgreSQL, measure, print."""
     given = parser().parse_args()
@@ -114,6 +124,8 @@ def main() -> None:
             found = asyncio.run(measure(postgres.dsn, terms, names))
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+    if given.backtest:
+        found |= year()
     sys.stdout.write(table(found) + "\n")
     if given.json:
         sys.stdout.write(json.dumps(found) + "\n")
