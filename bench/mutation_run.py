@@ -20,6 +20,7 @@ from mutmut.configuration import Config
 KILLED, SURVIVED, UNREACHED = "killed", "survived", "unreached"
 _LEAST_CPU_SECONDS = 5
 _SLOWER = 8
+_TELL_EVERY = 50
 
 
 class Mutations:
@@ -31,13 +32,16 @@ class Mutations:
         self._processes = processes
         self._reaching: dict[str, list[pytest.Item]] = defaultdict(list)
         self._seconds: dict[str, float] = {}
+        self._red: list[str] = []
 
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
         """Take the place of pytest's own loop."""
-        red = self._learn(session.items)
-        found = self._try_all(sorted(_mutants())[:: self._every])
-        self._out.write_text(json.dumps({"red": red, "results": found}))
+        self._red = self._learn(session.items)
+        self._write(self._try_all(sorted(_mutants())[:: self._every]))
         return True
+
+    def _write(self, found: dict[str, str]) -> None:
+        self._out.write_text(json.dumps({"red": self._red, "results": found}))
 
     def _learn(self, items: Sequence[pytest.Item]) -> list[str]:
         """Run every test without a mutant; returns those that fail all the same, which are left out."""
@@ -68,6 +72,9 @@ class Mutations:
             while len(running) >= self._processes:
                 _await(running, found)
             running[self._start(name, tests)] = name
+            if len(found) % _TELL_EVERY == 0:
+                self._write(found)
+                sys.stderr.write(f"{len(found)} mutants tried\n")
         while running:
             _await(running, found)
         return found
