@@ -55,7 +55,7 @@ class Crew:
     def _line(process: "subprocess.Popen[str]") -> str:
         line = process.stdout.readline() if process.stdout else ""
         if not line:
-            message = f"{process.args} has ended before its time"
+            message = f"{process.args!r} has ended before its time"
             raise RuntimeError(message)
         return line
 

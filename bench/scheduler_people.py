@@ -11,13 +11,22 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from services.scheduler.domain import Context, CustomerState, Journey, Published, apply, decide, due, record
+from services.scheduler.domain import (
+    ContactHours,
+    Context,
+    CustomerState,
+    Journey,
+    Published,
+    apply,
+    decide,
+    due,
+    record,
+)
 from services.scheduler.journeys import load_journeys
 from services.scheduler.views import Views
 from shared import events, ids
 from shared.events import Channel, EngagementKind, Event
 from shared.kafka.records import Record
-from shared.law import ContactHours
 from shared.topics import CATALOG, COMPLEMENTS
 
 SHOP = "skincare"

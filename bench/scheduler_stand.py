@@ -132,7 +132,7 @@ async def stand(
     await migrate(dsn, SCHEMA, MIGRATIONS)
     settings = Settings(
         database_url=dsn, stale_after_seconds=3600, database_pool_size=pool_size, catch_up_per_second=0
-    )  # type: ignore[arg-type]  # pydantic makes a secret of it
+    )
     pool = await create_pool(settings, SCHEMA)
     published = people.published(shops)
     decider = Decider(published, people.views(shops), ContactHours.load())

@@ -5,7 +5,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from demo.generate import worked_shops
-from services.scheduler.domain.journey import Season
+from services.scheduler.domain.terms import Season
 from shared.events import ShipmentStatus
 from tests.support import laws
 from tests.support.stage import Stage
