@@ -19,6 +19,12 @@ hypothesis.settings.register_profile("orderwake", deadline=None)
 hypothesis.settings.load_profile("orderwake")
 
 
+@pytest.fixture(autouse=True)
+def _logs_as_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Commands that a test runs in this process must not set up logging for the tests after it."""
+    monkeypatch.setattr("shared.log.configure", lambda *_: None)
+
+
 @pytest.fixture(scope="session")
 def _choice() -> Iterator[Infrastructure]:
     # Not pytest's own folder: that is closed to the user that PostgreSQL runs as when tests run as root.

@@ -22,7 +22,7 @@ from services.reporting.domain.lift import (
     revenue_per_person,
 )
 from services.reporting.store import Scope, queries
-from shared.events import Verdict
+from shared.events import MESSAGE_CHANNELS, Channel, Verdict
 
 METHOD = (
     "net revenue and orders per eligible person, from their first send (treated) or ghost (held out) on, "
@@ -38,7 +38,8 @@ async def summary(
     """Counts as plain JSON values.
 
     `sent` counts occurrences whose latest verdict is send, and equals accepted + withheld + rejected +
-    unknown + pending (no news from the dispatcher yet). `skipped`, `deferred` and `ghost` are by latest
+    unknown + pending (no news from the dispatcher yet). `handed_over` (events for other tools) and `shown` (offers on the
+    thank-you page) are verdicts of send that send no message. `skipped`, `deferred` and `ghost` are by latest
     verdict too.
     `orders` are live ones: neither tests nor history, cancelled ones included.
     """
@@ -46,13 +47,17 @@ async def summary(
     orders = dict((await pool.fetch(queries.order_counts, *span))[0])
     doubles = dict((await pool.fetch(queries.doubles, shop))[0])
     rows = [dict(row) for row in await pool.fetch(queries.occurrence_counts, *span)]
-    states = _by_state_and_channel(rows)
+    messages = [row for row in rows if row["channel"] in MESSAGE_CHANNELS]
+    states = _by_state_and_channel(messages)
+    elsewhere = _count(rows, "channel", Verdict.SEND)
     return {
         "orders": orders["live"],
         "orders_not_counted": {name: orders[name] for name in ("cancelled", "test", "history")},
         "decided": sum(row["occurrences"] for row in rows),
         "attempts": sum(row["attempts"] for row in rows),
-        "sent": _count(rows, "channel", Verdict.SEND),
+        "sent": _count(messages, "channel", Verdict.SEND),
+        "handed_over": elsewhere.get(Channel.EVENT, 0),
+        "shown": elsewhere.get(Channel.PAGE, 0),
         "accepted": states["accepted"],
         "withheld": sum(states["withheld"].values()),
         "rejected": sum(states["rejected"].values()),
@@ -64,7 +69,7 @@ async def summary(
         "ghost": sum(_count(rows, "channel", Verdict.GHOST).values()),
         "duplicates": sum(doubles.values()),
         "duplicates_by_kind": doubles,
-        "sent_by_journey": _by_journey(rows),
+        "sent_by_journey": _by_journey(messages),
     }
 
 

@@ -51,6 +51,8 @@ def _counts(counts: Row) -> RenderableType:
         ("  rejected", counts["rejected"], "refused by the provider"),
         ("  unknown", counts["unknown"], "handed over, never answered"),
         ("  pending", counts["pending"], "no news from the dispatcher yet"),
+        ("handed over", counts["handed_over"], "to other tools, as events"),
+        ("shown", counts["shown"], "offers on the thank-you page"),
         ("skipped", sum(counts["skipped"].values()), "for good, reasons below"),
         ("deferred", counts["deferred"], "will be tried again"),
         ("ghost", counts["ghost"], "held out: would have been sent"),

@@ -214,7 +214,10 @@ async def test_the_report_adds_up_and_agrees_with_what_was_received(story: Story
     assert code == 0
     counts = json.loads(printed)["counts"]
     sent = sum(counts["sent"].values())
-    assert counts["decided"] == sent + sum(counts["skipped"].values()) + counts["deferred"] + counts["ghost"]
+    assert counts["handed_over"] == 1
+    assert (
+        counts["decided"] == sent + 1 + sum(counts["skipped"].values()) + counts["deferred"] + counts["ghost"]
+    )
     assert sent == sum(counts["accepted"].values()) == sum(map(len, story.arrivals.values()))
     assert counts["orders_not_counted"]["test"] == 1
     assert counts["ghost"] == 3
