@@ -34,7 +34,6 @@ TESTS = (
 PYTEST = (
     "--timeout=60",
     "--ignore-glob=*/test_backtest*",
-    "--ignore-glob=*/test_journey_f*",
     "--ignore-glob=*/test_page_*",
 )
 """Left out: tests of what stands around the core, which are slow, or read files that are not copied."""

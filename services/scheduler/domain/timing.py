@@ -1,7 +1,7 @@
 """Which steps a customer's facts make due, and when: the present matters only for what is long over."""
 
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Protocol
@@ -46,6 +46,7 @@ class Due:
 
     `leaf` is the place of the step in the journey's leaves, `exposures` the variants on the way to it. `drained`: the
     enrolment's version was taken out of force, and its people leave.
+    `strayed`: it was deferred, and facts have led elsewhere since; `due_at` is then when it was deferred.
     """
 
     message_id: UUID
@@ -61,6 +62,7 @@ class Due:
     leaf: int = 0
     exposures: tuple[tuple[str, str], ...] = ()
     drained: bool = False
+    strayed: bool = False
 
 
 def due(
@@ -132,6 +134,7 @@ class _Way:
     ) -> Iterator[Due]:
         """Yield what is due, in the order of the file, without what is settled and what expired long ago."""
         journey, order_id, enrolment = self._journey, self._enrolment.order_id, None
+        found: set[tuple[str, int]] = set()
         for place, leaf in enumerate(journey.leaves):
             step = leaf.step
             if (step.channel is Channel.PAGE) is not page:
@@ -150,7 +153,24 @@ class _Way:
             due_times = list(moments(step, anchor, local_zone(self._state, journey)))
             for occurrence in wanted:
                 if since is None or due_times[occurrence] + step.expires + SLACK >= since:
+                    found.add((step.id, occurrence))
                     yield self._due(enrolment, place, leaf, occurrence, due_times[occurrence])
+        if not page:
+            yield from self._strayed(found)
+
+    def _strayed(self, found: set[tuple[str, int]]) -> Iterator[Due]:
+        """Yield what was deferred and is no longer on the way: it came due, so it must come to an end."""
+        journey, order_id = self._journey, self._enrolment.order_id
+        for fact in self._state.verdicts.values():
+            if fact.final or (fact.journey, fact.order_id) != (journey.id, order_id):
+                continue
+            place = next(
+                (number for number, leaf in enumerate(journey.leaves) if leaf.step.id == fact.step), None
+            )
+            if place is not None and (fact.step, fact.occurrence) not in found:
+                leaf = journey.leaves[place]
+                stray = self._due(fact.enrolment_id, place, leaf, fact.occurrence, fact.decided_at)
+                yield replace(stray, strayed=True)
 
     def _due(self, enrolment: UUID, place: int, leaf: Leaf, occurrence: int, due_at: datetime) -> Due:
         journey, step = self._journey, leaf.step

@@ -58,8 +58,13 @@ def stale_state(case: Case) -> RuleOutcome:
 
 
 def exited(case: Case) -> RuleOutcome:
-    """One of the journey's own reasons to end holds. It is no reason to keep support in the dark."""
+    """One of the journey's own reasons to end holds, or what was deferred is no longer on the customer's way.
+
+    The journey's reasons are none to keep support in the dark.
+    """
     exits = case.journey.exits
+    if case.due.strayed:
+        return drop_if(Reason.EXITED, forbids=True, exit="another branch", exits=[name for name, _ in exits])
     if not exits or case.informs:
         return passes(Reason.EXITED, exit=None, exits=[name for name, _ in exits])
     facts = case.facts
