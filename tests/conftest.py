@@ -11,7 +11,9 @@ from urllib.parse import urlsplit, urlunsplit
 import asyncpg
 import hypothesis
 import pytest
+import structlog
 
+from shared import log
 from shared.embedded import EmbeddedKafka, EmbeddedPostgres, Infrastructure, choose
 
 # A law is one on a busy machine too: how long an example takes says nothing.
@@ -20,9 +22,17 @@ hypothesis.settings.load_profile("orderwake")
 
 
 @pytest.fixture(autouse=True)
-def _logs_as_before(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Commands that a test runs in this process must not set up logging for the tests after it."""
-    monkeypatch.setattr("shared.log.configure", lambda *_: None)
+def _logs_as_before(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """What a command that a test runs in this process sets up for logging must not hold for the tests after it."""
+    before, configure = structlog.get_config(), log.configure
+
+    def uncached(service: str, level: str = "info") -> None:
+        configure(service, level)
+        structlog.configure(cache_logger_on_first_use=False)
+
+    monkeypatch.setattr(log, "configure", uncached)
+    yield
+    structlog.configure(**before)
 
 
 @pytest.fixture(scope="session")
