@@ -63,3 +63,13 @@ def on_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+def require_a_key(host: str, setting: str, *classes: Keys) -> None:
+    """Raise SettingsError where nobody has a key, though others than this machine can ask on `host`."""
+    if not any(classes) and not on_loopback(host):
+        message = (
+            f"{setting} is empty while ORDERWAKE_HTTP_HOST is {host}: "
+            "give each shop a key (shop:key,shop:key), or listen on 127.0.0.1"
+        )
+        raise SettingsError(message)

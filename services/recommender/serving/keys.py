@@ -1,7 +1,7 @@
 """Who may ask for what: publishable keys open what anybody may know of a shop's products, secret ones its customers, too."""
 
 from shared.errors import SettingsError
-from shared.keys import Keys, on_loopback
+from shared.keys import Keys, require_a_key
 from shared.settings import Settings
 
 _PUBLISHABLE = "ORDERWAKE_RECOMMENDATION_KEYS"
@@ -33,10 +33,5 @@ def doors_for(settings: Settings) -> Doors:
     """Read the keys. Raises SettingsError where there is none though others than this machine can ask."""
     publishable = Keys(settings.recommendation_keys, _PUBLISHABLE)
     secret = Keys(settings.recommendation_secret_keys.get_secret_value(), _SECRET)
-    if not publishable and not secret and not on_loopback(settings.http_host):
-        message = (
-            f"{_PUBLISHABLE} is empty while ORDERWAKE_HTTP_HOST is {settings.http_host}: "
-            "give each shop a key (shop:key,shop:key), or listen on 127.0.0.1"
-        )
-        raise SettingsError(message)
+    require_a_key(settings.http_host, _PUBLISHABLE, publishable, secret)
     return Doors(publishable, secret)

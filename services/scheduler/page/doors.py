@@ -5,7 +5,7 @@ from http import HTTPStatus
 
 from services.scheduler.page.question import Fault, Refused, Told, proven
 from shared.errors import SettingsError
-from shared.keys import Keys, on_loopback
+from shared.keys import Keys, require_a_key
 from shared.settings import Settings
 
 KEY_HEADER = "X-Orderwake-Key"
@@ -98,10 +98,5 @@ def doors_for(settings: Settings) -> Doors:
     """Read the keys. Raises SettingsError where there is none though others than this machine can ask."""
     publishable = Keys(settings.thank_you_keys, _PUBLISHABLE)
     secret = Keys(settings.thank_you_secret_keys.get_secret_value(), _SECRET)
-    if not publishable and not secret and not on_loopback(settings.http_host):
-        message = (
-            f"{_PUBLISHABLE} is empty while ORDERWAKE_HTTP_HOST is {settings.http_host}: "
-            "give each shop a key (shop:key,shop:key), or listen on 127.0.0.1"
-        )
-        raise SettingsError(message)
+    require_a_key(settings.http_host, _PUBLISHABLE, publishable, secret)
     return Doors(publishable, secret)
