@@ -18,6 +18,7 @@ PASSING = (
     asyncpg.SerializationError,
     asyncpg.InsufficientResourcesError,  # too many connections, a full disk
     asyncpg.ReadOnlySQLTransactionError,  # the former primary, during a failover
+    asyncpg.IdleInTransactionSessionTimeoutError,  # this worker stood still, and its rows were let go
     asyncpg.InterfaceError,
     asyncpg.InternalClientError,  # asyncpg's state machine, when a connection dies during a reset
 )

@@ -22,6 +22,7 @@ FOR UPDATE;
 
 -- name: claim
 -- The shops that have something due, found by leaps through the index, share the rows equally; one row of each comes first.
+-- $8: how many rows are looked at for each customer wanted.
 WITH RECURSIVE shops AS (
     (SELECT shop_id, next_at FROM due_steps ORDER BY shop_id, next_at LIMIT 1)
     UNION ALL
@@ -33,7 +34,7 @@ WITH RECURSIVE shops AS (
 ), paused AS MATERIALIZED (
     SELECT * FROM unnest($3::text[], $4::text[], $5::text[]) AS paused (shop_id, journey, channel)
 ), lines AS MATERIALIZED (
-    SELECT shop_id, greatest($6 * 4 / count(*) OVER (), 1) AS share FROM shops WHERE next_at <= $1
+    SELECT shop_id, greatest($6 * $8::integer / count(*) OVER (), 1) AS share FROM shops WHERE next_at <= $1
 ), ready AS MATERIALIZED (
     SELECT lines.shop_id, overdue.customer_id, min(overdue.place) AS place
     FROM lines

@@ -17,6 +17,7 @@ from shared.switches import Scope
 queries = load_queries(Path(__file__).with_name("queries.sql"))
 
 CustomerKey = tuple[str, str]
+_ROWS_LOOKED_AT = (4, 512)  # for each customer wanted
 _LZ4 = b"\x01"
 
 Connection = Any
@@ -135,12 +136,15 @@ async def claim(
 ) -> list[Locked]:
     """Lock up to `limit` customers who have a step due in a span, passing over those that are held already.
 
-    Shops take turns: one with a million overdue steps delays another's only by its own share.
+    Shops take turns: one with a million overdue steps delays another's only by its own share. Where others hold all
+    that a short look finds, a long one is taken: a worker that stands still must not keep the rest waiting.
     """
-    rows = await connection.fetch(
-        queries.claim, due.until, partitions, *_paused_columns(paused), limit, due.after or _BEGINNING
-    )
-    return [_locked(row) for row in rows]
+    scopes, after = _paused_columns(paused), due.after or _BEGINNING
+    for width in _ROWS_LOOKED_AT:
+        rows = await connection.fetch(queries.claim, due.until, partitions, *scopes, limit, after, width)
+        if rows:
+            return [_locked(row) for row in rows]
+    return []
 
 
 async def timings(connection: Connection, customers: Iterable[CustomerKey]) -> dict[UUID, Timing]:

@@ -8,6 +8,8 @@ import orjson
 
 from shared.settings import Settings
 
+_LONGEST_SILENCE = "60s"  # within a transaction: a worker that stands still must not hold rows for ever
+
 Reset = Callable[[Any], Awaitable[None]]
 
 
@@ -41,5 +43,10 @@ async def create_pool(
         init=_prepare,
         reset=reset,
         command_timeout=60,
-        server_settings={"search_path": schema, "application_name": f"orderwake-{schema}", "timezone": "UTC"},
+        server_settings={
+            "search_path": schema,
+            "application_name": f"orderwake-{schema}",
+            "timezone": "UTC",
+            "idle_in_transaction_session_timeout": _LONGEST_SILENCE,
+        },
     )

@@ -216,6 +216,19 @@ async def test_several_deciders_share_the_work_and_decide_each_step_once(shop: B
     assert set(decided.values()) == {1}
 
 
+async def test_what_a_worker_that_stands_still_holds_keeps_no_other_waiting(shop: Bench) -> None:
+    await _crowd(shop, 20)
+    due = store.Span(None, START + 5 * HOUR)
+    partitions = range(100)
+    async with shop.pool.acquire() as still, shop.pool.acquire() as going, still.transaction():
+        held = await store.claim(still, due, partitions, [], 8)
+        async with going.transaction():
+            found = await store.claim(going, due, partitions, [], 1)
+    assert len(held) == 8
+    assert {each.key for each in found}.isdisjoint(each.key for each in held)
+    assert len(found) == 1
+
+
 async def test_intake_and_deciders_at_once_neither_block_nor_lose(shop: Bench) -> None:
     customers = await _crowd(shop, 60)
 
