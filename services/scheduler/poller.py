@@ -77,30 +77,33 @@ class Poller:
 
         Raises JourneysReplaced if other software has derived the due steps.
         """
-        paused = self._decider.views.switches.paused()
-        async with self._pool.acquire() as connection, connection.transaction():
-            await self._agree(connection)
-            trusted = sorted(await self.fresh(connection))
+        async with self._pool.acquire() as connection:
             horizon = self._catch_up.horizon(now)
-            grant = await self._catch_up.grant(connection, horizon) if trusted else None
-            claimed = (
-                await self._claim(connection, Span(horizon, now), trusted, paused, grant) if trusted else []
-            )
-            # Again, under the locks: nothing of these customers can be consumed now, so their states stand on
-            # exactly these positions.
-            fresh = await self.fresh(connection) if claimed else {}
-            till = await self._tills.open(connection, self._decider.published, _by_shop(claimed), now)
-            settled, failing = await self._settle(claimed, fresh, now, paused, till)
-            if failing:
-                await store.postpone(connection, failing, now, now + _FAILING_WAITS)
-            await self._write(connection, settled)
-            await till.close(connection, self._clock.machine())
-            if grant and horizon:
-                await self._catch_up.spend(connection, grant, _overdue_sends(settled, horizon))
-            decided = [(each.state, [decision for decision, _ in each.decisions]) for each in settled]
-            await self._counting.count_sends(connection, decided)
+            grant = await self._catch_up.grant(connection, horizon)
+            async with connection.transaction():
+                settled = await self._decide(connection, Span(horizon, now), grant)
         self._count(settled, now)
         return len(settled)
+
+    async def _decide(self, connection: store.Connection, due: Span, grant: Grant | None) -> list[Settled]:
+        now, paused = due.until, self._decider.views.switches.paused()
+        await self._agree(connection)
+        trusted = sorted(await self.fresh(connection))
+        claimed = await self._claim(connection, due, trusted, paused, grant) if trusted else []
+        # Again, under the locks: nothing of these customers can be consumed now, so their states stand on
+        # exactly these positions.
+        fresh = await self.fresh(connection) if claimed else {}
+        till = await self._tills.open(connection, self._decider.published, _by_shop(claimed), now)
+        settled, failing = await self._settle(claimed, fresh, now, paused, till)
+        if failing:
+            await store.postpone(connection, failing, now, now + _FAILING_WAITS)
+        await self._write(connection, settled)
+        await till.close(connection, self._clock.machine())
+        if grant and due.after:
+            await self._catch_up.settle(connection, grant, _overdue_sends(settled, due.after))
+        decided = [(each.state, [decision for decision, _ in each.decisions]) for each in settled]
+        await self._counting.count_sends(connection, decided)
+        return settled
 
     async def _claim(
         self,

@@ -11,10 +11,9 @@ from shared.settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """How many messages may be decided to be sent now, of those overdue, and as at which machine time."""
+    """How many messages may be decided to be sent now, of those overdue."""
 
     tokens: float
-    at: datetime
 
     @property
     def whole(self) -> int:
@@ -25,7 +24,8 @@ class Grant:
 class CatchUp:
     """A bucket of tokens, one a message, in one row: filled at a rate of machine time up to a second's worth.
 
-    Whoever holds the row decides overdue steps; others leave them and go on with what is due now.
+    Whoever takes the tokens decides overdue steps; others leave them and go on with what is due now. The row is not held
+    meanwhile: who stands still or dies with the tokens costs a second of catching up.
     """
 
     def __init__(self, settings: Settings, clock: Clock) -> None:
@@ -38,16 +38,23 @@ class CatchUp:
         return now - self._after if self._rate else None
 
     async def grant(self, connection: Connection, horizon: datetime | None) -> Grant | None:
-        """Hold the row until the transaction ends; None if there is nothing to catch up with, or another holds it."""
+        """Take all tokens, in a transaction of its own; None if there is nothing to catch up with, or another is taking."""
         if horizon is None or not await connection.fetchval(queries.any_overdue, horizon):
             return None
-        row = await connection.fetchrow(queries.take_catch_up)
-        if row is None:
-            return None
-        now = self._clock.machine()
-        earned = max((now - row["counted_at"]).total_seconds(), 0.0) * self._rate
-        return Grant(min(row["tokens"] + earned, max(self._rate, 1.0)), now)
+        async with connection.transaction():
+            row = await connection.fetchrow(queries.look_at_catch_up)
+            if row is None:
+                return None
+            now = self._clock.machine()
+            earned = max((now - row["counted_at"]).total_seconds(), 0.0) * self._rate
+            tokens = min(row["tokens"] + earned, self._most)
+            await connection.execute(queries.put_catch_up, min(tokens, 0.0), now)
+        return Grant(max(tokens, 0.0))
 
-    async def spend(self, connection: Connection, grant: Grant, messages: int) -> None:
-        """Take as many tokens as messages were decided to be sent; it may be more than there were."""
-        await connection.execute(queries.put_catch_up, grant.tokens - messages, grant.at)
+    async def settle(self, connection: Connection, grant: Grant, messages: int) -> None:
+        """Give back what is left after as many messages were decided to be sent; it may be less than nothing."""
+        await connection.execute(queries.give_back_catch_up, grant.tokens - messages, self._most)
+
+    @property
+    def _most(self) -> float:
+        return max(self._rate, 1.0)

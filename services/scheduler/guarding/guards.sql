@@ -46,8 +46,11 @@ WITH RECURSIVE shops AS (
 )
 SELECT EXISTS (SELECT FROM shops WHERE next_at <= $1);
 
--- name: take_catch_up
+-- name: look_at_catch_up
 SELECT tokens, counted_at FROM catch_up FOR UPDATE SKIP LOCKED;
 
 -- name: put_catch_up
 UPDATE catch_up SET tokens = $1, counted_at = $2;
+
+-- name: give_back_catch_up
+UPDATE catch_up SET tokens = least(tokens + $1, $2);
