@@ -155,6 +155,16 @@ class Settings(BaseModel):
         float, Field(gt=0, description="business minutes past its time from which a step is long overdue")
     ] = 5.0
 
+    providers_file: Annotated[
+        Path | None,
+        BeforeValidator(lambda value: value or None),
+        Field(
+            description="YAML file of providers, routes and shops' senders; empty: SMTP and Twilio as below"
+        ),
+    ] = None
+    callback_url: Annotated[
+        str, Field(description="where providers call back, as they see it; empty: public_url")
+    ] = ""
     smtp_host: str = "127.0.0.1"
     smtp_port: Annotated[int, Field(ge=1, le=65535)] = 25
     smtp_connections: Annotated[int, Field(ge=1, le=100)] = 4

@@ -13,12 +13,11 @@ from aiokafka import AIOKafkaProducer
 
 from services.dispatcher.compose import Composer
 from services.dispatcher.controls import Controls
+from services.dispatcher.delivery import Delivery, load_delivery, surroundings
 from services.dispatcher.intake import Intake
 from services.dispatcher.leases import Leases
 from services.dispatcher.ledger import Ledger
 from services.dispatcher.providers.base import Provider
-from services.dispatcher.providers.smtp import SmtpProvider
-from services.dispatcher.providers.twilio import TwilioProvider
 from services.dispatcher.sender import Sender
 from shared import topics
 from shared.clock import Clock
@@ -45,26 +44,31 @@ async def build(settings: Settings, clock: Clock) -> AsyncIterator[Running]:
         producer = make_producer(settings.kafka_bootstrap_servers)
         await producer.start()
         stack.push_async_callback(producer.stop)
-        providers = await _providers(settings, stack)
-        yield _assemble(settings, clock, _Parts(pool, producer, providers))
+        delivery = load_delivery(settings)
+        providers = await _providers(delivery, settings, stack)
+        yield _assemble(settings, clock, _Parts(pool, producer, delivery, providers))
 
 
 @dataclass(frozen=True)
 class _Parts:
     pool: asyncpg.Pool
     producer: AIOKafkaProducer
-    providers: dict[Channel, Provider]
+    delivery: Delivery
+    providers: dict[str, Provider]
+
+    def preferred(self) -> dict[Channel, Provider]:
+        """The first provider of each channel's route."""
+        routes = {channel: self.delivery.route(channel, self.providers) for channel in Channel}
+        return {channel: route[0] for channel, route in routes.items() if route}
 
 
-async def _providers(settings: Settings, stack: AsyncExitStack) -> dict[Channel, Provider]:
-    """One provider a channel; SMS only where an account is set."""
-    found: list[Provider] = [SmtpProvider(settings)]
-    if settings.twilio_account_sid:
-        found.append(TwilioProvider(settings))
-    for provider in found:
+async def _providers(delivery: Delivery, settings: Settings, stack: AsyncExitStack) -> dict[str, Provider]:
+    """Every provider, started, by its name."""
+    found = delivery.make(surroundings(settings))
+    for provider in found.values():
         await provider.start()
         stack.push_async_callback(provider.close)
-    return {provider.channel: provider for provider in found}
+    return found
 
 
 def _assemble(settings: Settings, clock: Clock, parts: _Parts) -> Running:
@@ -76,7 +80,7 @@ def _assemble(settings: Settings, clock: Clock, parts: _Parts) -> Running:
         ledger=ledger,
         clock=clock,
         settings=settings,
-        providers=parts.providers,
+        providers=parts.preferred(),
         make_parcel=Composer(settings, clock).parcel,
         switches=controls.switches,
         told=relay.wake,

@@ -19,7 +19,7 @@ from services.dispatcher.domain.policy import Held, Verdict, Withheld, check, wa
 from services.dispatcher.domain.states import Cause
 from services.dispatcher.ledger import Claimed, Connection, Customer, Ledger, Move
 from services.dispatcher.news import News
-from services.dispatcher.providers.base import Answer, Parcel, Provider, Result
+from services.dispatcher.providers.base import Answer, Fault, Parcel, Provider
 from shared import metrics
 from shared.clock import Clock
 from shared.events import Channel
@@ -174,7 +174,7 @@ class Sender:
             answer = await self._providers[channel].send(parcel)
         except Exception as error:  # noqa: BLE001  whatever a provider's code does, the message may have left
             log.error("provider_failed", error=type(error).__name__)  # noqa: TRY400  a traceback may hold an address
-            answer = Answer(Result.UNKNOWN, "provider_failed")
+            answer = Answer.of(Fault.OPEN, "provider_failed")
         metrics.SEND_SECONDS.labels(channel).observe(self._clock.monotonic() - started)
         metrics.SENDS.labels(channel, "our_fault" if answer.our_fault else answer.result).inc()
         if answer.our_fault:

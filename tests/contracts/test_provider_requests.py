@@ -11,15 +11,25 @@ from uuid import uuid4
 
 import pytest
 
-from services.dispatcher.providers.base import Answer, EmailContent, Parcel, Result, SmsContent
-from services.dispatcher.providers.smtp import SmtpProvider, is_address
-from services.dispatcher.providers.twilio import TwilioProvider, judge
-from services.dispatcher.providers.twilio_codes import CODES, Action
+from services.dispatcher.providers.base import (
+    Answer,
+    EmailContent,
+    Fault,
+    Parcel,
+    Provider,
+    Result,
+    SmsContent,
+)
+from services.dispatcher.providers.http import Reply
+from services.dispatcher.providers.smtp import is_address
+from services.dispatcher.providers.twilio import judge
+from services.dispatcher.providers.twilio_codes import CODES
 from shared.events import Channel
 from shared.links import Clicked, Links
 from shared.settings import Settings
 from tests.fakes.smtp import FakeSmtp
 from tests.fakes.twilio import ACCOUNT, SENDER, TOKEN, FakeTwilio
+from tests.support.dispatching import provider_of
 
 SPECIFICATION = (
     Path(__file__).parents[3] / "shared" / "contracts" / "openapi" / "twilio_messages_v2010.cut.json"
@@ -61,7 +71,7 @@ def _sms(body: str = "Dewy & Co: 10% off ends tonight, €5 more. Reply STOP to 
 
 
 async def _sent(smtp: FakeSmtp, parcel: Parcel) -> bytes:
-    provider = SmtpProvider(Settings(smtp_port=smtp.port))
+    provider = provider_of(Settings(smtp_port=smtp.port), "smtp")
     assert (await provider.send(parcel)).result is Result.ACCEPTED
     await provider.close()
     return (smtp.folder / str(smtp.received()[-1]["file"])).read_bytes()
@@ -104,7 +114,7 @@ def test_what_no_header_can_carry_is_no_address(recipient: str) -> None:
 
 
 async def test_a_connection_is_kept_and_a_closed_one_is_made_anew(smtp: FakeSmtp) -> None:
-    provider = SmtpProvider(Settings(smtp_port=smtp.port, smtp_connections=1))
+    provider = provider_of(Settings(smtp_port=smtp.port, smtp_connections=1), "smtp")
     assert (await provider.send(_email())).result is Result.ACCEPTED
     smtp.hang_up()
     assert (await provider.send(_email())).result is Result.ACCEPTED
@@ -112,7 +122,7 @@ async def test_a_connection_is_kept_and_a_closed_one_is_made_anew(smtp: FakeSmtp
 
 
 async def _refused(smtp: FakeSmtp) -> Answer:
-    provider = SmtpProvider(Settings(smtp_port=smtp.port))
+    provider = provider_of(Settings(smtp_port=smtp.port), "smtp")
     answer = await provider.send(_email())
     await provider.close()
     return answer
@@ -147,11 +157,11 @@ def test_a_providers_words_are_kept_as_short_plain_ascii() -> None:
 
 
 async def test_no_server_means_not_taken() -> None:
-    provider = SmtpProvider(Settings(smtp_port=1))
+    provider = provider_of(Settings(smtp_port=1), "smtp")
     assert (await provider.send(_email())).result is Result.NOT_TAKEN
 
 
-def _twilio(fake: FakeTwilio, **changes: str | float) -> TwilioProvider:
+def _twilio(fake: FakeTwilio, **changes: str | float) -> Provider:
     settings = Settings.model_validate(
         {
             "twilio_url": f"http://127.0.0.1:{fake.port}",
@@ -163,10 +173,10 @@ def _twilio(fake: FakeTwilio, **changes: str | float) -> TwilioProvider:
             **changes,
         }
     )
-    return TwilioProvider(settings)
+    return provider_of(settings, "twilio")
 
 
-async def _answer(provider: TwilioProvider, parcel: Parcel) -> Answer:
+async def _answer(provider: Provider, parcel: Parcel) -> Answer:
     await provider.start()
     try:
         return await provider.send(parcel)
@@ -228,26 +238,25 @@ async def test_no_twilio_means_not_taken(twilio: FakeTwilio) -> None:
 
 
 @pytest.mark.parametrize("code", sorted(CODES))
-def test_every_code_of_the_table_leads_to_its_action(code: int) -> None:
-    rule = CODES[code]
-    answer = judge(400, f'{{"code": {code}, "message": "no"}}'.encode(), {"Retry-After": "7"})
-    assert answer.reason == f"twilio_{code}"
-    waits = rule.action in (Action.BACK_OFF, Action.SENDER_AT_FAULT)
+def test_every_code_of_the_table_leads_to_its_class(code: int) -> None:
+    answer = judge(Reply(400, {"Retry-After": "7"}, f'{{"code": {code}, "message": "no"}}'.encode()))
+    assert (answer.reason, answer.fault) == (f"twilio_{code}", CODES[code])
+    waits = answer.fault in (Fault.BUSY, Fault.QUOTA, Fault.SENDER)
     assert (answer.result is Result.NOT_TAKEN) is waits
-    assert answer.our_fault is (rule.action is Action.SENDER_AT_FAULT)
-    assert answer.opted_out is (rule.action is Action.SUPPRESS)
-    if rule.action is Action.BACK_OFF:
-        assert answer.retry_after == max(7.0, rule.wait_seconds or 0)
-    if answer.our_fault:
-        assert (answer.retry_after or 0) >= 60
+    assert (answer.retry_after or 0) >= {Fault.BUSY: 7, Fault.QUOTA: 3600, Fault.SENDER: 60}.get(
+        CODES[code], 0
+    )
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"<html>", b'{"code": "x"}'])
 def test_an_answer_that_is_not_twilios_is_judged_by_its_status(body: bytes) -> None:
-    assert judge(201, body, {}).result is Result.ACCEPTED
-    assert judge(400, body, {}).result is Result.REJECTED
-    assert judge(502, body, {}).result is Result.UNKNOWN
-    assert judge(429, body, {}).result is Result.NOT_TAKEN
+    results = {status: judge(Reply(status, {}, body)).result for status in (201, 400, 502, 429)}
+    assert results == {
+        201: Result.ACCEPTED,
+        400: Result.REJECTED,
+        502: Result.UNKNOWN,
+        429: Result.NOT_TAKEN,
+    }
 
 
 async def test_credentials_travel_in_the_header_only(twilio: FakeTwilio) -> None:

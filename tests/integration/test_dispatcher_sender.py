@@ -14,7 +14,8 @@ from services.dispatcher.compose import Composer
 from services.dispatcher.domain.policy import Withheld
 from services.dispatcher.ledger import Claimed
 from services.dispatcher.providers.base import Answer, Parcel, Result
-from services.dispatcher.providers.smtp import SmtpProvider
+from services.dispatcher.providers.config import Surroundings
+from services.dispatcher.providers.smtp import SmtpConfig, SmtpProvider
 from shared import metrics
 from shared.events import Channel, Control, EngagementKind
 from shared.switches import EVERY, Switch
@@ -332,7 +333,9 @@ class _OddWords(SmtpProvider):
 
 
 async def test_words_that_no_database_takes_do_not_hold_up_answers(stack: Bench) -> None:
-    stack.providers[Channel.EMAIL] = _OddWords(stack.settings)
+    stack.providers[Channel.EMAIL] = _OddWords(
+        SmtpConfig(name="odd", host="127.0.0.1"), Surroundings(None, "offers@shop.example.com")
+    )
     event = message(1)
     await stack.take(customer(1), event)
     async with running([stack.worker()]):

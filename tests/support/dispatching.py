@@ -13,12 +13,11 @@ from uuid import UUID, uuid4
 import asyncpg
 
 from services.dispatcher.compose import Composer
+from services.dispatcher.delivery import load_delivery, surroundings
 from services.dispatcher.intake import Intake
 from services.dispatcher.leases import Leases
 from services.dispatcher.ledger import Ledger
 from services.dispatcher.providers.base import Provider
-from services.dispatcher.providers.smtp import SmtpProvider
-from services.dispatcher.providers.twilio import TwilioProvider
 from services.dispatcher.sender import MakeParcel, Sender
 from shared.clock import Clock, SystemClock
 from shared.db import create_pool, load_queries, migrate
@@ -171,14 +170,19 @@ async def bench(
         await migrate(database_url, "dispatcher", MIGRATIONS)
         pool = await create_pool(settings, "dispatcher")
         stack.push_async_callback(pool.close)
-        providers: list[Provider] = [SmtpProvider(settings), TwilioProvider(settings)]
-        for provider in providers:
+        providers = load_delivery(settings).make(surroundings(settings))
+        for provider in providers.values():
             await provider.start()
             stack.push_async_callback(provider.close)
-        by_channel = {provider.channel: provider for provider in providers}
+        by_channel = {provider.channel: provider for provider in providers.values()}
         made = Bench(pool, settings, clock, smtp, twilio, by_channel)
         await made.place(clock.machine() + timedelta(days=1))
         yield made
+
+
+def provider_of(settings: Settings, name: str) -> Provider:
+    """The provider of that name, as settings or file have it; not started."""
+    return load_delivery(settings).make(surroundings(settings))[name]
 
 
 def settings_for(database_url: str, smtp: FakeSmtp, twilio: FakeTwilio, **changes: Any) -> Settings:  # noqa: ANN401  any setting

@@ -14,12 +14,15 @@ from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import SMTP as SMTP_POLICY
 from email.utils import format_datetime
+from typing import Annotated, Literal
 
 import aiosmtplib
+from pydantic import Field
 
-from services.dispatcher.providers.base import Answer, EmailContent, Parcel, Result, ours_to_mend
+from services.dispatcher.providers.base import Answer, EmailContent, Fault, Parcel
+from services.dispatcher.providers.config import ProviderConfig, Surroundings
 from shared.events import Channel
-from shared.settings import Settings
+from shared.secrets import Secret
 
 POLICY = SMTP_POLICY.clone(max_line_length=998)
 CORRELATION_HEADER = "X-Orderwake-Message-Id"
@@ -77,30 +80,44 @@ def is_address(recipient: str) -> bool:
         return False
 
 
+class SmtpConfig(ProviderConfig):
+    """An SMTP server that relays for us."""
+
+    kind: Literal["smtp"] = "smtp"
+    host: str
+    port: Annotated[int, Field(ge=1, le=65535)] = 25
+    connections: Annotated[int, Field(ge=1, le=100)] = 4
+    starttls: bool = False
+    username: str | None = None
+    password: Secret | None = None
+
+
 class SmtpProvider:
     """Hands e-mail to one SMTP server."""
 
-    name = "smtp"
     channel = Channel.EMAIL
+    once = False
 
-    def __init__(self, settings: Settings) -> None:
-        self._sender = settings.sender_email
+    def __init__(self, config: SmtpConfig, here: Surroundings) -> None:
+        self.name = config.name
+        self._sender = here.sender_email
         self._free: asyncio.LifoQueue[_Line] = asyncio.LifoQueue()
-        for _ in range(settings.smtp_connections):
-            self._free.put_nowait(_Line(settings))
+        for _ in range(config.connections):
+            self._free.put_nowait(_Line(config))
 
     async def start(self) -> None:
         """Nothing to do: connections wait for the first parcel."""
 
     async def send(self, parcel: Parcel) -> Answer:
         """Hand over one e-mail."""
+        sender = parcel.sender or self._sender
         try:
-            raw = serialise(parcel, self._sender)
+            raw = serialise(parcel, sender)
         except ValueError:
-            return Answer(Result.REJECTED, "smtp_unwritable")
+            return Answer.of(Fault.PERMANENT, "smtp_unwritable")
         line = await self._free.get()
         try:
-            return await line.hand_over(parcel.recipient, raw)
+            return await line.hand_over(sender, parcel.recipient, raw)
         except BaseException:
             line.drop()
             raise
@@ -116,13 +133,13 @@ class SmtpProvider:
 class _Line:
     """One connection, made when first needed and made anew after a fault."""
 
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
+    def __init__(self, config: SmtpConfig) -> None:
+        self._config = config
         self._client: aiosmtplib.SMTP | None = None
 
-    async def hand_over(self, recipient: str, raw: bytes) -> Answer:
+    async def hand_over(self, sender: str, recipient: str, raw: bytes) -> Answer:
         try:
-            client = await self._open_envelope(recipient)
+            client = await self._open_envelope(sender, recipient)
         except aiosmtplib.SMTPSenderRefused as refusal:
             await self._reset()
             return _refused_us(refusal)
@@ -134,7 +151,7 @@ class _Line:
             return _refused_us(refusal)
         except _FAULTS as fault:
             self.drop()
-            return Answer(Result.NOT_TAKEN, _word(fault))
+            return Answer.of(Fault.PASSING, _word(fault))
         return await self._data(client, raw)
 
     def drop(self) -> None:
@@ -142,18 +159,18 @@ class _Line:
             self._client.close()
             self._client = None
 
-    async def _open_envelope(self, recipient: str) -> aiosmtplib.SMTP:
+    async def _open_envelope(self, sender: str, recipient: str) -> aiosmtplib.SMTP:
         if self._client is not None:
             try:
-                return await self._envelope(self._client, recipient)
+                return await self._envelope(self._client, sender, recipient)
             except aiosmtplib.SMTPServerDisconnected:
                 self.drop()  # the server closed it while it was idle; a new one tells the truth
-        self._client = _client(self._settings)
+        self._client = _client(self._config)
         await self._client.connect()
-        return await self._envelope(self._client, recipient)
+        return await self._envelope(self._client, sender, recipient)
 
-    async def _envelope(self, client: aiosmtplib.SMTP, recipient: str) -> aiosmtplib.SMTP:
-        await client.mail(self._settings.sender_email)
+    async def _envelope(self, client: aiosmtplib.SMTP, sender: str, recipient: str) -> aiosmtplib.SMTP:
+        await client.mail(sender)
         await client.rcpt(recipient)
         return client
 
@@ -165,8 +182,8 @@ class _Line:
             return _refusal(refusal)
         except _FAULTS as fault:
             self.drop()
-            return Answer(Result.UNKNOWN, _word(fault))
-        return Answer(Result.ACCEPTED, reference=None if "@" in reply.message else reply.message)
+            return Answer.of(Fault.OPEN, _word(fault))
+        return Answer.accepted(None if "@" in reply.message else reply.message)
 
     async def _reset(self) -> None:
         try:
@@ -176,14 +193,14 @@ class _Line:
             self.drop()
 
 
-def _client(settings: Settings) -> aiosmtplib.SMTP:
+def _client(config: SmtpConfig) -> aiosmtplib.SMTP:
     return aiosmtplib.SMTP(
-        hostname=settings.smtp_host,
-        port=settings.smtp_port,
-        timeout=settings.provider_timeout_seconds,
-        start_tls=settings.smtp_starttls,
-        username=settings.smtp_username or None,
-        password=settings.smtp_password.get_secret_value() or None,
+        hostname=config.host,
+        port=config.port,
+        timeout=config.timeout_seconds,
+        start_tls=config.starttls,
+        username=config.username,
+        password=config.password.value() if config.password else None,
         local_hostname=socket.gethostname(),
     )
 
@@ -193,14 +210,14 @@ def _refusal(refusal: aiosmtplib.SMTPResponseException) -> Answer:
     code = refusal.code
     if code in _CREDENTIALS or (code // 100 == _PERMANENT and _SENDER_AT_FAULT.match(refusal.message)):
         return _refused_us(refusal)
-    results = {4: Result.NOT_TAKEN, _PERMANENT: Result.REJECTED}
-    return Answer(results.get(code // 100, Result.UNKNOWN), f"smtp_{code}")
+    faults = {4: Fault.PASSING, _PERMANENT: Fault.PERMANENT}
+    return Answer.of(faults.get(code // 100, Fault.OPEN), f"smtp_{code}")
 
 
 def _refused_us(refusal: aiosmtplib.SMTPResponseException) -> Answer:
     """Before any recipient was named, or whatever was: a permanent no is about our settings."""
-    reason = f"smtp_{refusal.code}"
-    return ours_to_mend(reason) if refusal.code // 100 == _PERMANENT else Answer(Result.NOT_TAKEN, reason)
+    fault = Fault.SENDER if refusal.code // 100 == _PERMANENT else Fault.PASSING
+    return Answer.of(fault, f"smtp_{refusal.code}")
 
 
 def _word(fault: Exception) -> str:

@@ -1,0 +1,106 @@
+"""What every mail says in a language, and how each shop looks: `_words.yaml` and `<shop>/_shop.yaml`, checked."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from shared.errors import ConfigError
+
+WORDS = "_words.yaml"
+SHOP = "_shop.yaml"
+DEFAULT_LANGUAGE = "en"
+
+
+class _Data(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Words(_Data):
+    """Phrases of one language. Those of mails may hold Jinja for a message's own data; `{value}` is an amount."""
+
+    greeting: str
+    your: str
+    bought: str
+    details: str
+    look: str
+    code: str
+    until: str
+    because: str
+    unsubscribe: str
+    unsubscribe_text: str
+    percent_off: str
+    money_off: str
+    free_shipping: str
+    early_access: str
+    sms_opt_out: str
+
+
+class Colours(_Data):
+    """A palette. `on_…` is text on that ground; `accent_text` is the accent where it is text on a card."""
+
+    page: str
+    header: str
+    on_header: str
+    accent: str
+    on_accent: str
+    accent_text: str
+    tint: str
+    card: str
+    line: str
+    ink: str
+    muted: str
+
+
+class Fonts(_Data):
+    """Families and the header's manner."""
+
+    title: str
+    body: str
+    title_weight: str = "bold"
+    header_align: str = "left"
+    name_spacing: str = "0"
+    name_case: str = "none"
+    name_weight: str = "bold"
+    radius: str = "10px"
+
+
+class Shop(_Data):
+    """How a shop's mails look by day and by night, and the language of its templates without a locale in their name."""
+
+    language: str = DEFAULT_LANGUAGE
+    light: Colours
+    dark: Colours
+    style: Fonts
+
+
+def read_words(text: str, name: str = WORDS) -> dict[str, Words]:
+    """Phrases by language. Raises ConfigError, which names file and key."""
+    return {language: _read(Words, phrases, f"{name}: {language}") for language, phrases in _yaml(text, name).items()}
+
+
+def read_shop(text: str, name: str) -> Shop:
+    """A shop's look. Raises ConfigError, which names file and key."""
+    return _read(Shop, _yaml(text, name), name)
+
+
+def _yaml(text: str, name: str) -> Mapping[str, Any]:
+    try:
+        read = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        message = f"{name}: {error}"
+        raise ConfigError(message) from error
+    if not isinstance(read, dict):
+        message = f"{name}: a mapping is wanted"
+        raise ConfigError(message)
+    return read
+
+
+def _read[T: BaseModel](model: type[T], data: object, name: str) -> T:  # noqa
+    try:
+        return model.model_validate(data)
+    except ValidationError as error:
+        first = error.errors()[0]
+        message = f"{name}: {'.'.join(map(str, first['loc']))}: {first['msg']}"
+        raise ConfigError(message) from error

@@ -1,0 +1,91 @@
+"""One HTTP client for all providers: which failure means that nothing was sent, and which leaves it open."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+import aiohttp
+import orjson
+from yarl import URL
+
+from services.dispatcher.providers.base import Answer, Fault
+
+_KEPT_SECONDS = (
+    15.0  # less than servers keep idle connections: a request on one that just closed would be *unknown*
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An answer as it came."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    def json(self) -> dict[str, Any]:
+        """The body, if it is a JSON object; else nothing."""
+        try:
+            found = orjson.loads(self.body)
+        except orjson.JSONDecodeError:
+            return {}
+        return found if isinstance(found, dict) else {}
+
+    def retry_after(self) -> float | None:
+        """Seconds that the provider asked to wait (RFC 9110, delay-seconds)."""
+        asked = self.headers.get("Retry-After", "")
+        return float(asked) if asked.isdecimal() else None
+
+
+class HttpLine:
+    """Kept connections to one provider. `word` begins the reasons of its failures, e.g. `sendgrid_timeout`."""
+
+    def __init__(self, word: str, timeout_seconds: float, connections: int = 100) -> None:
+        self._word = word
+        self._timeout = aiohttp.ClientTimeout(
+            total=1.5 * timeout_seconds, sock_connect=timeout_seconds, sock_read=timeout_seconds
+        )
+        self._connections = connections
+        self._session: aiohttp.ClientSession | None = None
+
+    async def start(self) -> None:
+        """Make the session; its connections wait for the first request."""
+        connector = aiohttp.TCPConnector(limit=self._connections, keepalive_timeout=_KEPT_SECONDS)
+        self._session = aiohttp.ClientSession(
+            connector=connector, timeout=self._timeout, cookie_jar=aiohttp.DummyCookieJar()
+        )
+
+    async def close(self) -> None:
+        """Close the session."""
+        if self._session is not None:
+            await self._session.close()
+
+    async def request(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str] = MappingProxyType({}),
+        data: Any = None,  # noqa: ANN401  whatever aiohttp takes as a body
+        params: Mapping[str, str] | None = None,
+    ) -> Reply | Answer:
+        """The reply, or what its absence means: not taken if nothing was sent, else unknown. Redirects are not followed."""
+        if self._session is None:
+            message = "start() comes before the first request"
+            raise RuntimeError(message)
+        try:
+            async with self._session.request(
+                method,
+                URL(url, encoded=True),
+                headers=headers,
+                data=data,
+                params=params,
+                allow_redirects=False,
+            ) as response:
+                return Reply(response.status, response.headers, await response.read())
+        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError):
+            return Answer.of(Fault.PASSING, f"{self._word}_unreachable")
+        except (aiohttp.ClientError, TimeoutError, OSError) as fault:
+            lost = "timeout" if isinstance(fault, TimeoutError) else "connection_lost"
+            return Answer.of(Fault.OPEN, f"{self._word}_{lost}")

@@ -1,0 +1,21 @@
+"""Every kind of provider, by the `kind` that `providers.yaml` names."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from services.dispatcher.providers.base import Provider
+from services.dispatcher.providers.config import Surroundings
+from services.dispatcher.providers.smtp import SmtpConfig, SmtpProvider
+from services.dispatcher.providers.twilio import TwilioConfig, TwilioProvider
+
+AnyConfig = Annotated[SmtpConfig | TwilioConfig, Field(discriminator="kind")]
+
+
+def make(config: AnyConfig, here: Surroundings) -> Provider:
+    """The provider of a configuration, not started."""
+    match config:
+        case SmtpConfig():
+            return SmtpProvider(config, here)
+        case TwilioConfig():
+            return TwilioProvider(config, here)
