@@ -1,0 +1,83 @@
+"""`providers.yaml`: what may stand in it, and that a mistake is told with file, line and fix."""
+
+from pathlib import Path
+
+import pytest
+
+from services.dispatcher.delivery import load_delivery, read_delivery, surroundings
+from shared.errors import SettingsError
+from shared.events import Channel
+from shared.settings import Settings
+
+FILE = """\
+providers:
+  - {name: mail, kind: smtp, host: mail.internal, starttls: true, limits: {per_second: 40}}
+  - {name: spare, kind: smtp, host: spare.internal}
+  - name: text
+    kind: twilio
+    account: AC1
+    token: {env: TWILIO_TOKEN}
+    sender: "+15550100000"
+routes:
+  email: [spare, mail]
+shops:
+  skincare: {email: offers@lumen.example, sms: "+15550100001", postal_address: "1 Example Street"}
+"""
+
+
+def _file(folder: Path, text: str = FILE) -> Path:
+    path = folder / "providers.yaml"
+    path.write_text(text)
+    return path
+
+
+def test_routes_say_the_order_and_absent_ones_take_all_of_the_channel(tmp_path: Path) -> None:
+    settings = Settings(providers_file=_file(tmp_path))
+    delivery = load_delivery(settings)
+    made = delivery.make(surroundings(settings))
+    routes = {channel: [each.name for each in delivery.route(channel, made)] for channel in Channel}
+    assert routes[Channel.EMAIL] == ["spare", "mail"]
+    assert routes[Channel.SMS] == ["text"]
+    assert routes[Channel.PAGE] == []
+
+
+def test_a_shop_sends_as_itself_and_others_as_the_provider(tmp_path: Path) -> None:
+    delivery = read_delivery(_file(tmp_path))
+    assert delivery.shop("skincare").sender(Channel.EMAIL) == "offers@lumen.example"
+    assert delivery.shop("skincare").sender(Channel.SMS) == "+15550100001"
+    assert delivery.shop("fitness").sender(Channel.SMS) == ""
+
+
+@pytest.mark.parametrize(
+    ("there", "instead", "line", "words"),
+    [
+        ("kind: twilio", "kind: pigeon", 4, "pigeon"),
+        ("host: spare.internal", "hots: spare.internal", 3, "hots"),
+        ("token: {env: TWILIO_TOKEN}", "token: s3cret-in-the-file", 7, "token"),
+        ("name: spare", "name: mail", 1, "mail"),
+        ("[spare, mail]", "[spare, gone]", 1, "gone"),
+        ("per_second: 40", "per_second: -1", 2, "per_second"),
+    ],
+)
+def test_a_mistake_is_told_with_file_line_and_fix(
+    tmp_path: Path, there: str, instead: str, line: int, words: str
+) -> None:
+    path = _file(tmp_path, FILE.replace(there, instead, 1))
+    with pytest.raises(SettingsError) as caught:
+        read_delivery(path)
+    assert any(
+        told.startswith(f"{path}:{line}:") and words in told for told in str(caught.value).splitlines()
+    ), str(caught.value)
+    assert "s3cret" not in str(caught.value)
+
+
+def test_without_a_file_the_settings_name_smtp_and_twilio() -> None:
+    assert [each.name for each in load_delivery(Settings()).providers] == ["smtp"]
+    both = load_delivery(Settings(twilio_account_sid="AC1", twilio_from="+15550100000"))
+    assert [each.name for each in both.providers] == ["smtp", "twilio"]
+
+
+def test_nobody_is_asked_to_call_back_where_no_address_was_set() -> None:
+    assert surroundings(Settings()).callback_of("mail") is None
+    here = surroundings(Settings(public_url="https://go.example.com", callback_url="https://in.example.com/"))
+    assert here.callback_of("mail") == "https://in.example.com/callbacks/mail"
