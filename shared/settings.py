@@ -14,7 +14,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from shared.clock import Clock, clock_from
 from shared.errors import SettingsError
 
-_HERE = ("127.0.0.1", "localhost", "::1", "host.docker.internal")
+HERE = ("127.0.0.1", "localhost", "::1", "host.docker.internal")
 _OWN = ("link_secret", "guest_salt", "code_secret", "postal_address")
 
 
@@ -213,17 +213,16 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
         settings = Settings(**values)
     except ValidationError as error:
         raise SettingsError("\n".join(_problem(item) for item in error.errors(include_input=False))) from None
-    _refuse_demo_values(settings)
+    if settings.smtp_host not in HERE:
+        refuse_demo_values(settings, settings.smtp_host)
     return settings
 
 
-def _refuse_demo_values(settings: Settings) -> None:
-    """Real people must not get mail whose links anyone can forge, or with the demo's postal address."""
-    if settings.smtp_host in _HERE:
-        return
+def refuse_demo_values(settings: Settings, place: str) -> None:
+    """Real people, reached through `place`, must not get mail whose links anyone can forge, or with the demo's postal address."""
     left = [name for name in _OWN if getattr(settings, name) == Settings.model_fields[name].default]
     if left:
-        fix = f"still the demo's value, while mail goes to {settings.smtp_host}; set one of your own"
+        fix = f"still the demo's value, while messages go to {place}; set one of your own"
         raise SettingsError("\n".join(f"{_variable(name)}: {fix}" for name in left))
 
 

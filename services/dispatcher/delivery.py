@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from yarl import URL
 
 from services.dispatcher.providers.base import Provider
 from services.dispatcher.providers.config import Limits, Surroundings
@@ -17,7 +18,7 @@ from services.dispatcher.providers.twilio import TwilioConfig
 from shared.errors import SettingsError
 from shared.events import Channel
 from shared.secrets import Secret
-from shared.settings import Settings
+from shared.settings import HERE, Settings, refuse_demo_values
 from shared.yaml_file import read_yaml
 
 
@@ -42,8 +43,8 @@ class Delivery(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     providers: tuple[AnyConfig, ...] = Field(min_length=1)
-    routes: dict[Channel, tuple[str, ...]] = {}  # noqa: RUF012  pydantic copies defaults
-    shops: dict[str, ShopSender] = {}  # noqa: RUF012  as above
+    routes: dict[Channel, tuple[str, ...]] = {}
+    shops: dict[str, ShopSender] = {}
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -79,7 +80,11 @@ def load_delivery(settings: Settings) -> Delivery:
     """What the file or the settings say. Raises SettingsError with file, line and fix."""
     if settings.providers_file is None:
         return _from_settings(settings)
-    return read_delivery(settings.providers_file)
+    delivery = read_delivery(settings.providers_file)
+    for config in delivery.providers:
+        if (host := _host(config)) not in HERE:
+            refuse_demo_values(settings, host or config.name)
+    return delivery
 
 
 def read_delivery(path: Path) -> Delivery:
@@ -89,6 +94,11 @@ def read_delivery(path: Path) -> Delivery:
         return Delivery.model_validate(file.value)
     except ValidationError as error:
         raise SettingsError(file.explain(error)) from None
+
+
+def _host(config: AnyConfig) -> str | None:
+    url = getattr(config, "url", None)
+    return URL(url).host if isinstance(url, str) else getattr(config, "host", None)
 
 
 def surroundings(settings: Settings) -> Surroundings:

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
 from services.dispatcher.delivery import load_delivery, read_delivery, surroundings
 from shared.errors import SettingsError
@@ -32,13 +33,27 @@ def _file(folder: Path, text: str = FILE) -> Path:
 
 
 def test_routes_say_the_order_and_absent_ones_take_all_of_the_channel(tmp_path: Path) -> None:
-    settings = Settings(providers_file=_file(tmp_path))
+    settings = Settings(
+        providers_file=_file(tmp_path),
+        link_secret=SecretStr("ours"),
+        guest_salt=SecretStr("ours"),
+        code_secret=SecretStr("ours"),
+        postal_address="1 Street of Ours",
+    )
     delivery = load_delivery(settings)
     made = delivery.make(surroundings(settings))
     routes = {channel: [each.name for each in delivery.route(channel, made)] for channel in Channel}
     assert routes[Channel.EMAIL] == ["spare", "mail"]
     assert routes[Channel.SMS] == ["text"]
     assert routes[Channel.PAGE] == []
+
+
+def test_real_people_get_no_mail_with_the_demos_secrets(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"ORDERWAKE_LINK_SECRET.*mail\.internal"):
+        load_delivery(Settings(providers_file=_file(tmp_path)))
+    here = FILE.replace("mail.internal", "127.0.0.1").replace("spare.internal", "localhost")
+    local = here.replace("kind: twilio", "kind: twilio\n    url: http://127.0.0.1:1")
+    assert load_delivery(Settings(providers_file=_file(tmp_path, local))).providers
 
 
 def test_a_shop_sends_as_itself_and_others_as_the_provider(tmp_path: Path) -> None:
