@@ -11,7 +11,7 @@ PEERS := $(VENV)/peers
 ARGS ?=
 LOCK := uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url
 
-.PHONY: help setup demo test check format contracts backtest-year bench-driver bench-recommender bench-recommender-latency bench-rebuild bench-recommendations bench-thank-you bench-relevance bench-scheduler crash-scheduler mutation deploy-check lock clean
+.PHONY: help setup demo test check format contracts backtest-year bench-driver bench-recommender bench-recommender-latency bench-rebuild bench-recommendations bench-thank-you bench-relevance bench-scheduler crash-scheduler bench-dispatcher crash-dispatcher mutation deploy-check lock clean
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-26s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -66,6 +66,12 @@ crash-scheduler: $(READY) ## Three schedulers that die at a hundred random point
 
 bench-scheduler: $(READY) ## Events to state and due steps to decisions, beside procrastinate; lateness, fairness, sizes, plan
 	@$(BIN)/python -m bench.scheduler $(ARGS)
+
+bench-dispatcher: $(READY) ## Messages from Kafka to SMTP and HTTP far ends, beside a bare loop; a long queue's memory
+	@$(BIN)/python -m bench.dispatcher $(ARGS)
+
+crash-dispatcher: $(READY) ## Three dispatchers killed every 10 s under faults at every layer: doubled, lost, unknown, unresolved
+	@$(BIN)/python -m tests.support.dispatcher_soak $(ARGS)
 
 backtest-year: $(READY) ## A year of a real grocer lived again under the complete journeys: how long a backtest takes
 	@$(BIN)/python -m bench.backtest_year $(ARGS)

@@ -35,13 +35,18 @@ class EmbeddedPostgres(EmbeddedServer):
     """A real PostgreSQL whose data lives under `folder`, with one database, `orderwake`.
 
     Port and data stay the same through `kill` or `stop` and the next `start`. Anyone on this machine may
-    connect. Commits survive the death of any process, but not a power cut: nothing is forced to disk.
+    connect. Commits survive the death of any process, but not a power cut: nothing is forced to disk unless it is to be
+    `durable`, as benchmarks want it.
     """
 
     _title = "PostgreSQL"
     _log_name = "postgres.log"
     _stop_signal = signal.SIGINT
     _stop_seconds = _STOP_SECONDS
+
+    def __init__(self, folder: Path, port: int | None = None, *, durable: bool = False) -> None:
+        super().__init__(folder, port)
+        self._durable = durable
 
     @property
     def dsn(self) -> str:
@@ -70,7 +75,7 @@ class EmbeddedPostgres(EmbeddedServer):
             "port": str(self._port),
             "unix_socket_directories": "",
             "max_connections": "200",
-            "fsync": "off",
+            "fsync": "on" if self._durable else "off",
             "timezone": "UTC",
             "log_timezone": "UTC",
             "log_checkpoints": "off",
