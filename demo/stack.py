@@ -17,8 +17,6 @@ from shared.errors import OrderwakeError
 from tests.fakes.twilio import ACCOUNT, TOKEN
 
 SERVICES = ("ingest", "recommender", "scheduler", "dispatcher", "reporting")
-TWILIO_SPECIFICATION = Path("../shared/contracts/openapi/twilio_messages_v2010.cut.json")
-_HAS_SPECIFICATION = TWILIO_SPECIFICATION.exists()
 _START_SECONDS = 90
 _STOP_SECONDS = 25
 
@@ -48,8 +46,7 @@ class Stack:
         """Start the SMTP server and the SMS provider; returns the settings that point to them."""
         received = self.folder / "received"
         smtp = await self._start_receiver("smtp", "--folder", str(received / "email"))
-        specification = ["--spec", str(TWILIO_SPECIFICATION)] if _HAS_SPECIFICATION else []
-        twilio = await self._start_receiver("twilio", "--folder", str(received / "sms"), *specification)
+        twilio = await self._start_receiver("twilio", "--folder", str(received / "sms"))
         return {
             "ORDERWAKE_SMTP_HOST": "127.0.0.1",
             "ORDERWAKE_SMTP_PORT": str(smtp),
@@ -61,9 +58,8 @@ class Stack:
         }
 
     async def _start_receiver(self, name: str, *arguments: str) -> int:
-        process = await self._spawn(
-            name, self.environment, "-m", f"tests.fakes.{name}", "--port", "0", *arguments, read=True
-        )
+        fake = ["tests.fakes.smtp"] if name == "smtp" else ["tests.fakes.http", "--kind", name]
+        process = await self._spawn(name, self.environment, "-m", *fake, "--port", "0", *arguments, read=True)
         if process.stdout is None:
             raise ProcessDiedError(name)
         line = await asyncio.wait_for(process.stdout.readline(), _START_SECONDS)

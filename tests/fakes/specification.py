@@ -2,20 +2,27 @@
 
 import json
 from pathlib import Path
+from urllib.parse import urlsplit
 
+import yaml
 from aiohttp import web
 from openapi_core import OpenAPI
 from openapi_core.datatypes import RequestParameters
 from werkzeug.datastructures import Headers, ImmutableMultiDict
+
+CONTRACTS = Path(__file__).parents[3] / "shared" / "contracts"
+"""Where published specifications and samples lie, beside the repository; it may be absent."""
 
 
 class Specification:
     """A document; the server that it names stands in for our own address."""
 
     def __init__(self, path: Path) -> None:
-        document = json.loads(path.read_text())
+        text = path.read_text()
+        document = json.loads(text) if path.suffix == ".json" else yaml.load(text, yaml.CSafeLoader)
         self._openapi = OpenAPI.from_dict(document)
-        self._server = str(document["servers"][0]["url"])
+        server = urlsplit(str(document["servers"][0]["url"]))
+        self._server = f"{server.scheme}://{server.netloc}"
 
     def violations(self, request: web.Request, body: bytes) -> list[str]:
         """What is wrong with a request, in the validator's words."""
