@@ -4,7 +4,7 @@ A provider takes a parcel and says what became of it in one of four words (`Resu
 (`Fault`). Providers differ in what they can do besides: `Finds` and `Reports` are separate.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -32,6 +32,7 @@ __all__ = [
     "SmsContent",
     "Sought",
     "Unreadable",
+    "Unverifiable",
     "WebhookContent",
 ]
 
@@ -228,12 +229,22 @@ class Unreadable(Exception):  # noqa: N818  as above
     """It is the provider's, but nothing that can be read: 400."""
 
 
+class Unverifiable(Exception):  # noqa: N818  as above
+    """Nobody can say now whose it is, for a certificate cannot be fetched: 503, it is to come again."""
+
+
 @runtime_checkable
 class Reports(Protocol):
-    """A provider that calls back."""
+    """A provider that calls back.
 
-    def read(self, call_back: CallBack) -> Sequence[Report]:
-        """Verify and read. Raises Forged or Unreadable; unknown events and fields are passed over."""
+    One that demands a certain body in our answer has an attribute `reply` besides: its content type and its bytes.
+    """
+
+    def read(self, call_back: CallBack) -> Sequence[Report] | Awaitable[Sequence[Report]]:
+        """Verify and read; awaitable where a certificate must be fetched.
+
+        Raises Forged, Unreadable or Unverifiable; unknown events and fields are passed over.
+        """
 
 
 def storable(words: str | None) -> str | None:
