@@ -8,6 +8,7 @@ import re
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from math import inf
 from pathlib import Path
 from typing import Protocol
 
@@ -15,9 +16,13 @@ _SPEC = re.compile(r"(?P<origin>[^@]+)@(?P<start>[^x]+)x(?P<speed>[0-9.]+)(?:\.\
 
 
 class Clock(Protocol):
-    """Both times. `business` and `machine` are aware UTC datetimes; `monotonic` is in seconds."""
+    """Both times. `business` and `machine` are aware UTC datetimes; `monotonic` is in seconds.
+
+    `until` tells in how many machine seconds business time reaches a moment, as far as anybody knows now.
+    """
 
     def business(self) -> datetime: ...  # noqa: D102
+    def until(self, business: datetime) -> float: ...  # noqa: D102
     def machine(self) -> datetime: ...  # noqa: D102
     def monotonic(self) -> float: ...  # noqa: D102
 
@@ -44,6 +49,12 @@ class Scale:
     def machine_at(self, business: datetime) -> datetime:
         """Machine time at which business time reaches `business`."""
         return self.start + (business - self.origin) / self.speed
+
+    def seconds_until(self, business: datetime, machine: datetime) -> float:
+        """Machine seconds from `machine` until business time is there; none ever comes of a clock that stands."""
+        if not self.speed:
+            return inf
+        return max((self.machine_at(business) - machine).total_seconds(), 0.0)
 
     def __str__(self) -> str:
         until = f"..{self.stop.isoformat()}" if self.stop else ""
@@ -90,6 +101,10 @@ class SystemClock:
         """Seconds that never go back."""
         return time.monotonic()
 
+    def until(self, business: datetime) -> float:
+        """Machine seconds from now until business time is there; 0 if it is past."""
+        return max((business - self.business()).total_seconds(), 0.0)
+
 
 class ScaledClock(SystemClock):
     """Business time from one `Scale`."""
@@ -100,6 +115,10 @@ class ScaledClock(SystemClock):
     def business(self) -> datetime:
         """Business time of the scale, now."""
         return self.scale.at(self.machine())
+
+    def until(self, business: datetime) -> float:
+        """Machine seconds from now until the scale is there."""
+        return self.scale.seconds_until(business, self.machine())
 
 
 class FileClock(SystemClock):
@@ -118,6 +137,10 @@ class FileClock(SystemClock):
             self._scale = Scale.parse(self._path.read_text())
             self._looked = self.monotonic()
         return self._scale.at(self.machine())
+
+    def until(self, business: datetime) -> float:
+        """Machine seconds from now until the scale that the file holds now is there."""
+        return self._scale.seconds_until(business, self.machine())
 
 
 class ManualClock:
@@ -138,6 +161,10 @@ class ManualClock:
     def monotonic(self) -> float:
         """Seconds advanced so far."""
         return self._seconds
+
+    def until(self, business: datetime) -> float:
+        """Seconds to advance."""
+        return max((business - self._now).total_seconds(), 0.0)
 
     def advance(self, span: timedelta) -> None:
         """Move both times on."""

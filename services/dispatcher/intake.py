@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from uuid import UUID
 
 from services.dispatcher.domain.consent import SUPPRESSING
+from services.dispatcher.domain.policy import priority_of
 from services.dispatcher.domain.states import State
 from services.dispatcher.ledger import Connection, Customer, Ledger, queries
 from shared.clock import Clock
@@ -80,6 +81,7 @@ class Intake:
                 now,
                 event.data.valid_until,
                 event.data.created_at,
+                priority_of(event.data),
             )
             for one in batch
             if isinstance(event := one.event, MessageRequested)

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 from uuid import UUID
 
@@ -37,12 +38,17 @@ _TOLD = {
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
-    """A message that this worker holds. `attempts` counts earlier hand-overs, `put_back` earlier claims without one."""
+    """A message that this worker holds. `attempts` counts earlier hand-overs, `put_back` earlier claims without one.
+
+    `provider` had the last hand-over; `doubted`, if it was ever unknown whether it took the message.
+    """
 
     message_id: UUID
     event: MessageRequested
     attempts: int
     put_back: int
+    provider: str | None = None
+    doubted: bool = False
 
     @property
     def customer(self) -> Customer:
@@ -69,13 +75,20 @@ class Ledger:
         self._lease = timedelta(seconds=lease_seconds)
 
     async def claim(
-        self, connection: Connection, limit: int, switches: Iterable[Switch] = ()
+        self,
+        connection: Connection,
+        limit: int,
+        switches: Iterable[Switch] = (),
+        rooms: Mapping[Channel, int] | None = None,
+        shops: Mapping[str, int] = MappingProxyType({}),
     ) -> list[Claimed]:
-        """Take up to `limit` messages whose next try has come.
+        """Take up to `limit` messages whose next try has come, and of each channel and shop no more than it has room for.
 
-        Passed over are other workers' rows and, until they expire, those that a pause holds.
+        Service messages come before offers, and shops in turns. Passed over are channels that `rooms` lacks, other workers'
+        rows and, until they expire, those that a pause holds.
         """
         now, cause = self._clock.machine(), Cause.CLAIMED
+        rooms = dict.fromkeys(Channel, limit) if rooms is None else rooms
         rows = await connection.fetch(
             queries.claim,
             target(cause),
@@ -86,6 +99,10 @@ class Ledger:
             limit,
             self._clock.business(),
             *_paused_columns(switches),
+            list(rooms),
+            list(rooms.values()),
+            list(shops),
+            list(shops.values()),
         )
         return [_claimed(row) for row in rows]
 
@@ -211,7 +228,8 @@ class Ledger:
 
 def _claimed(row: Any) -> Claimed:  # noqa: ANN401  asyncpg's record
     event = MessageRequested.model_validate_json(row["event"])
-    return Claimed(row["message_id"], event, row["attempts"], row["claims"] - row["attempts"] - 1)
+    put_back = row["claims"] - row["attempts"] - 1
+    return Claimed(row["message_id"], event, row["attempts"], put_back, row["provider"], row["doubted"])
 
 
 def _paused_columns(

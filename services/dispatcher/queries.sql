@@ -2,9 +2,9 @@
 
 -- name: intend
 INSERT INTO ledger (
-    message_id, shop_id, customer_id, channel, journey, state, event, next_try, valid_until, requested_at, changed_at
+    message_id, shop_id, customer_id, channel, journey, state, event, next_try, valid_until, requested_at, changed_at, priority
 )
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $8)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $8, $11)
 ON CONFLICT (message_id) DO NOTHING;
 
 -- name: put_consent
@@ -33,28 +33,75 @@ LEFT JOIN suppressions USING (shop_id, customer_id)
 WHERE (consents.shop_id, consents.customer_id) IN (SELECT * FROM unnest($1::text[], $2::text[]));
 
 -- name: claim
+-- The lines, found by leaps through the index: service messages before offers, and the shops of a channel in turns. Of each line
+-- a few more rows are looked at than are wanted, since other workers may be taking the first. $11: channels, with how many each
+-- has room for; $13: shops that may have no more than so many.
+WITH RECURSIVE rooms AS MATERIALIZED (
+    SELECT * FROM unnest($11::text[], $12::integer[]) AS rooms (channel, room)
+), lines AS (
+    SELECT rooms.channel, first.priority, first.shop_id
+    FROM rooms
+    CROSS JOIN LATERAL (
+        SELECT priority, shop_id
+        FROM ledger
+        WHERE state = 'intended' AND channel = rooms.channel
+        ORDER BY priority, shop_id
+        LIMIT 1
+    ) AS first
+    UNION ALL
+    SELECT lines.channel, following.priority, following.shop_id
+    FROM lines
+    CROSS JOIN LATERAL (
+        SELECT priority, shop_id
+        FROM ledger
+        WHERE state = 'intended' AND channel = lines.channel AND (priority, shop_id) > (lines.priority, lines.shop_id)
+        ORDER BY priority, shop_id
+        LIMIT 1
+    ) AS following
+), ready AS MATERIALIZED (
+    SELECT
+        due.message_id,
+        row_number() OVER (PARTITION BY rooms.channel ORDER BY lines.priority, due.place) AS rank,
+        CASE WHEN rooms.room < $6 THEN rooms.room ELSE 4 * $6::integer END AS most
+    FROM lines
+    INNER JOIN rooms USING (channel)
+    LEFT JOIN unnest($13::text[], $14::integer[]) AS capped (shop_id, most) USING (shop_id)
+    CROSS JOIN LATERAL (
+        SELECT message_id, row_number() OVER (ORDER BY next_try) AS place
+        FROM ledger
+        WHERE state = 'intended'
+            AND channel = lines.channel
+            AND priority = lines.priority
+            AND shop_id = lines.shop_id
+            AND next_try <= $4
+            AND (
+                valid_until < $7
+                OR NOT EXISTS (
+                    SELECT FROM unnest($8::text[], $9::text[], $10::text[]) AS paused (shop_id, journey, channel)
+                    WHERE coalesce(paused.shop_id, ledger.shop_id) = ledger.shop_id
+                        AND coalesce(paused.journey, ledger.journey) = ledger.journey
+                        AND coalesce(paused.channel, ledger.channel) = ledger.channel
+                )
+            )
+        ORDER BY next_try
+        LIMIT least(capped.most, CASE WHEN rooms.room < $6 THEN rooms.room ELSE 4 * $6::integer END)
+    ) AS due
+), taken AS MATERIALIZED (
+    SELECT mine.message_id
+    FROM (SELECT message_id FROM ready WHERE rank <= most ORDER BY rank) AS ready
+    CROSS JOIN LATERAL (
+        SELECT message_id
+        FROM ledger
+        WHERE ledger.message_id = ready.message_id AND state = ANY ($2::text[])
+        FOR UPDATE SKIP LOCKED
+    ) AS mine
+    LIMIT $6
+)
 UPDATE ledger
 SET state = $1, worker = $3, lease_until = $5, claims = claims + 1, changed_at = $4
-WHERE message_id IN (
-    SELECT message_id
-    FROM ledger
-    WHERE state = 'intended'
-        AND state = ANY ($2::text[])
-        AND next_try <= $4
-        AND (
-            valid_until < $7
-            OR NOT EXISTS (
-                SELECT FROM unnest($8::text[], $9::text[], $10::text[]) AS paused (shop_id, journey, channel)
-                WHERE coalesce(paused.shop_id, ledger.shop_id) = ledger.shop_id
-                    AND coalesce(paused.journey, ledger.journey) = ledger.journey
-                    AND coalesce(paused.channel, ledger.channel) = ledger.channel
-            )
-        )
-    ORDER BY next_try
-    LIMIT $6
-    FOR UPDATE SKIP LOCKED
-)
-RETURNING message_id, event, attempts, claims;
+FROM taken
+WHERE ledger.message_id = taken.message_id
+RETURNING ledger.message_id, event, attempts, claims, provider, doubted;
 
 -- name: positions
 SELECT topic, partition_number AS partition, position, observed_at, behind_since
@@ -84,6 +131,7 @@ SET state = $1,
     event = CASE WHEN $8 THEN NULL ELSE ledger.event END,
     worker = CASE WHEN $1 = 'intended' THEN NULL ELSE ledger.worker END,
     lease_until = NULL,
+    doubted = doubted OR $1 = 'unknown',
     changed_at = $9
 FROM found
 INNER JOIN unnest($4::uuid[], $5::text[], $6::text[], $7::timestamptz[]) AS moved (message_id, reason, reference, next_try)
@@ -106,6 +154,7 @@ SET state = $1,
     reason = $4,
     worker = CASE WHEN $1 = 'intended' THEN NULL ELSE worker END,
     lease_until = NULL,
+    doubted = doubted OR $1 = 'unknown',
     changed_at = $3
 FROM found
 WHERE ledger.message_id = found.message_id

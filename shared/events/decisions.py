@@ -150,6 +150,8 @@ class Message(Data):
 
     `recipient` is an address or an E.164 number: personal data. `context` is all that the template may see
     (text, numbers as text, lists and maps of them). After `valid_until` (business time) it must not be handed over.
+    A `service` message offers nothing, and goes before offers. `places` is where the customer may be, as country and region
+    (ISO 3166).
     """
 
     message_id: UUID
@@ -164,6 +166,8 @@ class Message(Data):
     context: dict[str, Any]
     created_at: Moment
     valid_until: Moment
+    purpose: Literal["service", "offer"] = "offer"
+    places: tuple[tuple[str | None, str | None], ...] = ()
 
 
 class MessageRequested(Event):

@@ -38,6 +38,11 @@ class Held(StrEnum):
 Verdict = Withheld | Held | None
 
 
+def priority_of(message: Message) -> int:
+    """What goes first: 0 for a service message, 1 for an offer."""
+    return 0 if message.purpose == "service" else 1
+
+
 def check(
     shop: str, message: Message, standing: Standing, switches: Iterable[Switch], now: datetime
 ) -> Verdict:

@@ -60,6 +60,8 @@ def message(
         context=_content(case, decision),
         created_at=decision.decided_at,
         valid_until=_valid_until(case, decision),
+        purpose="offer" if decision.offer else "service",
+        places=case.places,
     )
 
 
@@ -108,9 +110,11 @@ def _content(case: Case, decision: Decision) -> dict[str, Any]:
         "products": _products(offered, case.step, case.context.catalogue, purchase),
         "incentive": _incentive(incentive, zone),
         "add_more": _add_more(decision.offer),
+        **_add_more_figures(decision.offer),
         "early_access_until": _early_access_until(incentive, zone),
         "answers": list(case.step.asks),
         "guide": case.step.guide.model_dump() if case.step.guide else None,
+        "time_zone": zone.key,
     }
 
 
@@ -140,6 +144,7 @@ def _products(
             "image_url": product.image_url,
             "why": reasons.get(product.category or "")
             or WHY_IT_FITS[candidate.relation].format(bought=bought),
+            "relation": None if product.category in reasons else candidate.relation,
         }
         for candidate, product in found
         if product
@@ -156,6 +161,7 @@ def _incentive(incentive: Incentive | None, zone: ZoneInfo) -> dict[str, Any] | 
         "code": incentive.code,
         "text": _terms(incentive),
         "expires_text": _until(incentive.expires_at, zone) if incentive.expires_at else None,
+        "expires_at": incentive.expires_at.isoformat() if incentive.expires_at else None,
     }
 
 
@@ -171,6 +177,15 @@ def _add_more(offer: Offer | None) -> str | None:
     if offer is None or offer.add_more is None:
         return None
     return written(offer.add_more, offer.currency)
+
+
+def _add_more_figures(offer: Offer | None) -> dict[str, str | None]:
+    """Return the same as figures, for who writes it in another language."""
+    lacking = offer is not None and offer.add_more is not None
+    return {
+        "add_more_amount": str(offer.add_more) if offer and lacking else None,
+        "add_more_currency": offer.currency if offer and lacking else None,
+    }
 
 
 def _early_access_until(incentive: Incentive | None, zone: ZoneInfo) -> str | None:
