@@ -79,6 +79,7 @@ class HttpFake(ABC):
         self.dead: set[str] = set()
         self.last: Ask | None = None
         self.more_routes: list[web.RouteDef] = []
+        self.check = check
         self._specification = self.published() if check else None
         self._received = ReceivedLog(folder / _RECEIVED)
         self._called_back = ReceivedLog(folder / _CALLED_BACK)
@@ -242,6 +243,14 @@ class HttpFake(ABC):
         """Say nothing until the fake stops."""
         await self._closing.wait()
         return web.Response(status=503)
+
+    async def found(self, answer: Mapping[str, Any] | None) -> web.StreamResponse:
+        """What a question finds, unless it meets a fault; None: nothing by that name."""
+        fault = self.finds.take()
+        if fault is not None:
+            refusal = self.refusals.get(fault)
+            return refusal.response() if refusal else await self.stall()
+        return web.json_response(answer, status=200 if answer is not None else 404)
 
     def tell_inbound(self, entry: Entry, payload: Any) -> None:  # noqa: ANN401  the provider's shape
         """Tell of a person's message, if anybody is to be told."""

@@ -20,7 +20,10 @@ from tests.fakes.serving import parser, serve
 KINDS = {
     "sendgrid": ("sendgrid", "FakeSendGrid"),
     "resend": ("resend", "FakeResend"),
+    "mailgun": ("mailgun", "FakeMailgun"),
+    "postmark": ("postmark", "FakePostmark"),
     "twilio": ("twilio", "FakeTwilio"),
+    "vonage": ("vonage", "FakeVonage"),
 }
 """Module and class of each, imported only when asked for: some need more packages than others."""
 

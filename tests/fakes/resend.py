@@ -170,14 +170,14 @@ class FakeResend(HttpFake):
             return None
         return found
 
-    async def _get(self, request: web.Request) -> web.Response:
+    async def _get(self, request: web.Request) -> web.StreamResponse:
         ask = await self.read(request)
         if ask.header("Authorization") != f"Bearer {KEY}":
             return self.refusals["403"].response()
         entry = self.entries.get(request.match_info["id"])
         if entry is None:
             return _error(404, "not_found", "Email not found").response()
-        return web.json_response(
+        return await self.found(
             {
                 "object": "email",
                 "id": entry["reference"],

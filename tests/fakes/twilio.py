@@ -198,14 +198,9 @@ class FakeTwilio(HttpFake):
         )
 
     async def _found(self, ask: Ask, resource: dict[str, Any] | None) -> web.StreamResponse:
-        fault = self.finds.take()
         if not _authorized(ask):
             return self.refusals["20003"].response()
-        if fault in self.refusals:
-            return self.refusals[fault].response()
-        if fault is not None:
-            await self.stall()
-        return web.json_response(resource) if resource else _error(404, 20404, "Not found").response()
+        return await self.found(resource) if resource else _error(404, 20404, "Not found").response()
 
 
 def signature(token: str, url: str, form: Mapping[str, str]) -> str:
