@@ -1,25 +1,69 @@
-"""SMS through Twilio's Messages API (2010-04-01).
+"""SMS through Twilio's Messages API (2010-04-01): hand-over, call-backs, and the list of what was taken.
 
 Twilio has no idempotency key: once a request may have left, only an answer tells, and an SMS is never sent
 again blindly. Our message id travels in the StatusCallback's query (`?k=`), which Twilio signs and brings
 back. Where no public URL is set there is nobody to call back, and none is asked for.
+
+Statuses come in any order, and have no time of their own but a minute in the carrier's zone: they happened when
+they came. To a person's message nothing is answered: Twilio has replied to STOP itself.
 """
 
 import base64
-from typing import Literal
-from urllib.parse import quote, urlencode
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from types import MappingProxyType
+from typing import Any, Literal
+from urllib.parse import parse_qs, parse_qsl, quote, urlencode, urlsplit
+from uuid import UUID
 
-from services.dispatcher.providers.base import Answer, Fault, Parcel, SmsContent
+from services.dispatcher.domain.keywords import Wish, wish
+from services.dispatcher.providers.base import (
+    Answer,
+    CallBack,
+    Fault,
+    Forged,
+    Parcel,
+    Report,
+    Said,
+    SmsContent,
+    Sought,
+)
 from services.dispatcher.providers.config import ProviderConfig, Surroundings
 from services.dispatcher.providers.http import HttpLine, Reply
 from services.dispatcher.providers.twilio_codes import CODES
+from services.dispatcher.providers.twilio_signature import is_signed
+from shared.clock import Clock, SystemClock
 from shared.events import Channel
 from shared.secrets import Secret
 
 VALIDITY_LIMIT_SECONDS = 36_000
+CERTAIN_AFTER = timedelta(hours=1)
+"""What is not in Twilio's list so long after the hand-over was never taken: no request is under way for a fraction of it."""
 
-_CREATED, _REFUSED, _UNAUTHORIZED, _FORBIDDEN, _TOO_MANY, _SERVER_FAULT = 201, 400, 401, 403, 429, 500
+_CREATED, _OK, _REFUSED, _UNAUTHORIZED, _FORBIDDEN, _TOO_MANY, _SERVER_FAULT = (
+    201,
+    200,
+    400,
+    401,
+    403,
+    429,
+    500,
+)
 _WAITING = frozenset({Fault.BUSY, Fault.QUOTA})
+_SLACK = timedelta(minutes=2)  # between Twilio's clock and ours
+_PAGE_SIZE, _PAGES = 200, 20
+_CLOCK = SystemClock()
+_STATUSES = MappingProxyType(
+    {
+        **dict.fromkeys(("accepted", "scheduled", "queued", "sending", "sent"), Said.TAKEN),
+        "delivered": Said.DELIVERED,
+        "read": Said.OPENED,
+        **dict.fromkeys(("undelivered", "failed", "canceled"), Said.UNDELIVERED),
+    }
+)
+_OPT_OUT_TYPES = MappingProxyType({"STOP": Wish.STOP, "START": Wish.START, "HELP": None})
+_SAID = MappingProxyType({Wish.STOP: Said.STOPPED, Wish.START: Said.STARTED})
 
 
 class TwilioConfig(ProviderConfig):
@@ -33,16 +77,19 @@ class TwilioConfig(ProviderConfig):
 
 
 class TwilioProvider:
-    """Hands SMS to Twilio."""
+    """Hands SMS to Twilio, asks what became of them, reads what it calls back."""
 
     channel = Channel.SMS
     once = False
+    reply = ("text/xml", b'<?xml version="1.0" encoding="UTF-8"?><Response/>')
 
-    def __init__(self, config: TwilioConfig, here: Surroundings) -> None:
+    def __init__(self, config: TwilioConfig, here: Surroundings, clock: Clock = _CLOCK) -> None:
         self.name = config.name
         self._config = config
+        self._clock = clock
+        self._base = config.url.rstrip("/")
         account = quote(config.account, safe="")
-        self._url = f"{config.url.rstrip('/')}/2010-04-01/Accounts/{account}/Messages.json"
+        self._messages = f"{self._base}/2010-04-01/Accounts/{account}/Messages"
         self._callback = here.callback_of(config.name)
         self._line = HttpLine("twilio", config.timeout_seconds, config.limits.concurrency)
 
@@ -58,7 +105,7 @@ class TwilioProvider:
         """Hand over one SMS."""
         reply = await self._line.request(
             "POST",
-            self._url,
+            f"{self._messages}.json",
             headers={
                 "Authorization": self._authorization(),
                 "Content-Type": "application/x-www-form-urlencoded",
@@ -66,6 +113,60 @@ class TwilioProvider:
             data=urlencode(self._form(parcel)).encode(),
         )
         return reply if isinstance(reply, Answer) else judge(reply)
+
+    async def find(self, sought: Sought) -> Answer | None:
+        """By its id where Twilio gave one, else by number, text and time among all that went to the number.
+
+        The list is asked for by number only: what is still queued has no DateSent to choose it by. Not found counts after
+        CERTAIN_AFTER and only if the whole list was read. Two that fit tell nothing, nor does a text that Twilio redacted.
+        """
+        if sought.reference:
+            reply = await self._get(f"{self._messages}/{quote(sought.reference, safe='')}.json")
+            return became(reply.json()) if isinstance(reply, Reply) and reply.status == _OK else None
+        if not sought.recipient or not sought.body:
+            return None
+        listed = await self._listed(sought.recipient)
+        if listed is None:
+            return None
+        near = [each for each in listed if _is_near(each, sought.handed_over_at)]
+        fitting = [each for each in near if _plain(each.get("body")) == _plain(sought.body)]
+        if len(fitting) == 1:
+            return became(fitting[0])
+        redacted = any(not _plain(each.get("body")) for each in near)
+        if fitting or redacted or self._clock.machine() < sought.handed_over_at + CERTAIN_AFTER:
+            return None
+        return Answer.of(Fault.PASSING, "twilio_not_found")
+
+    def read(self, call_back: CallBack) -> Sequence[Report]:
+        """A status of ours, or a person's message."""
+        fields = parse_qsl(call_back.body.decode("utf-8", "replace"), keep_blank_values=True)
+        given = call_back.headers.get("x-twilio-signature", "")
+        if not is_signed(self._config.token.all(), call_back.url, fields, call_back.body, given):
+            message = "the signature is not Twilio's"
+            raise Forged(message)
+        form = dict(fields)
+        status = form.get("MessageStatus") or form.get("SmsStatus", "")
+        if status in _STATUSES:
+            return [_status_report(status, form, call_back)]
+        return _inbound_reports(form, call_back.received_at)
+
+    async def _listed(self, recipient: str) -> list[dict[str, Any]] | None:
+        """All messages to a number; None where not all could be read."""
+        found: list[dict[str, Any]] = []
+        following = f"{self._messages}.json?{urlencode({'To': recipient, 'PageSize': _PAGE_SIZE})}"
+        for _ in range(_PAGES):
+            reply = await self._get(following)
+            page = reply.json() if isinstance(reply, Reply) and reply.status == _OK else {}
+            if not isinstance(page.get("messages"), list):
+                return None
+            found += [each for each in page["messages"] if isinstance(each, dict)]
+            if not page.get("next_page_uri"):
+                return found
+            following = f"{self._base}{page['next_page_uri']}"
+        return None
+
+    async def _get(self, url: str) -> Reply | Answer:
+        return await self._line.request("GET", url, headers={"Authorization": self._authorization()})
 
     def _authorization(self) -> str:
         pair = f"{self._config.account}:{self._config.token.value()}"
@@ -102,3 +203,68 @@ def judge(reply: Reply) -> Answer:
     if known is None:
         known = Fault.SENDER if reply.status in (_UNAUTHORIZED, _FORBIDDEN) else Fault.PERMANENT
     return Answer.of(known, reason, reply.retry_after())
+
+
+def became(resource: Mapping[str, Any]) -> Answer:
+    """What Twilio's own record of a message says: a failure with its class, which may be that it never left."""
+    sid = resource.get("sid") if isinstance(resource.get("sid"), str) else None
+    if _STATUSES.get(str(resource.get("status"))) is not Said.UNDELIVERED:
+        return Answer.accepted(sid)
+    fault, reason = _failure(str(resource.get("status")), resource.get("error_code"))
+    return Answer.of(fault, reason, reference=sid)
+
+
+def _failure(status: str, code: object) -> tuple[Fault, str]:
+    """The class of a message that Twilio gave up. Where it gives no code, the handset was not reached."""
+    if isinstance(code, int) or (isinstance(code, str) and code.isdecimal()):
+        return CODES.get(int(code), Fault.PERMANENT), f"twilio_{code}"
+    return (Fault.SOFT if status == "undelivered" else Fault.PERMANENT), f"twilio_{status}"
+
+
+def _status_report(status: str, form: Mapping[str, str], call_back: CallBack) -> Report:
+    said = _STATUSES[status]
+    fault, reason = _failure(status, form.get("ErrorCode")) if said is Said.UNDELIVERED else (None, None)
+    sid = form.get("MessageSid") or form.get("SmsSid")
+    return Report(
+        said=said,
+        report_id=f"{sid}:{status}",
+        occurred_at=call_back.received_at,
+        message_id=_correlation(call_back.url),
+        reference=sid,
+        address=form.get("To") or None,
+        reason=reason,
+        fault=fault,
+    )
+
+
+def _inbound_reports(form: Mapping[str, str], received_at: datetime) -> list[Report]:
+    """A wish to stop or start. What Twilio has recognised by itself it tells in OptOutType."""
+    kind = form.get("OptOutType", "").upper()
+    wanted = _OPT_OUT_TYPES[kind] if kind in _OPT_OUT_TYPES else wish(form.get("Body", ""))
+    if wanted is None or not form.get("From"):
+        return []
+    sid = form.get("MessageSid") or form.get("SmsSid")
+    return [
+        Report(_SAID[wanted], f"{sid}:inbound", received_at, address=form["From"], reason="twilio_inbound")
+    ]
+
+
+def _correlation(url: str) -> UUID | None:
+    try:
+        return UUID(parse_qs(urlsplit(url).query)["k"][0])
+    except (KeyError, ValueError):
+        return None
+
+
+def _is_near(resource: Mapping[str, Any], handed_over_at: datetime) -> bool:
+    """Whether it was made when we handed over. What has no time that can be read may have been."""
+    try:
+        made = parsedate_to_datetime(str(resource.get("date_created")))
+    except ValueError:
+        return True
+    aware = made if made.tzinfo else made.replace(tzinfo=UTC)
+    return handed_over_at - _SLACK <= aware <= handed_over_at + CERTAIN_AFTER
+
+
+def _plain(body: object) -> str:
+    return " ".join(body.split()) if isinstance(body, str) else ""
