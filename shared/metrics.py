@@ -98,3 +98,10 @@ WEBHOOKS = Counter(
     "Attempts to tell a shop: done, waiting (to be tried again), gone (410), or failed (given up).",
     ["result"],
 )
+
+LINKS_FOLLOWED = Counter(
+    "orderwake_links_followed_total",
+    "Links in messages followed: clicked, opened (a picture), looked_ahead (a scanner or prefetch), expired, unknown, "
+    "or not_noted (led on, but the click could not be recorded).",
+    ["result"],
+)

@@ -165,6 +165,26 @@ class Settings(BaseModel):
     callback_url: Annotated[
         str, Field(description="where providers call back, as they see it; empty: public_url")
     ] = ""
+    soft_failures: Annotated[
+        int, Field(ge=1, description="failures in a row after which an address counts as dead")
+    ] = 3
+    unknown_email: Annotated[
+        Literal["list", "resend"],
+        Field(description="what becomes of an e-mail that stays unknown: only listed, or sent again"),
+    ] = "list"
+    unknown_after_hours: Annotated[
+        float, Field(gt=0, description="for how long call-backs and queries may still settle an unknown")
+    ] = 24.0
+    reconcile_seconds: Annotated[
+        float, Field(gt=0, description="between two looks at what is unknown")
+    ] = 5.0
+    reconcile_after_seconds: Annotated[
+        float,
+        Field(ge=0, description="age of a hand-over from which its provider is asked, or given it again"),
+    ] = 120.0
+    reports_kept_days: Annotated[
+        float, Field(gt=0, description="for which a call-back's ids are remembered")
+    ] = 14.0
     smtp_host: str = "127.0.0.1"
     smtp_port: Annotated[int, Field(ge=1, le=65535)] = 25
     smtp_connections: Annotated[int, Field(ge=1, le=100)] = 4
@@ -175,6 +195,14 @@ class Settings(BaseModel):
     postal_address: str = "Orderwake Demo Shop, 1 Example Street, Springfield, IL 62701, USA"
     public_url: str = "https://offers.example.com"
     link_secret: SecretStr = SecretStr("change-me-per-deployment")
+    short_url: Annotated[
+        str,
+        Field(description="where the dispatcher's short links (/s/) are reached; empty: public_url"),
+    ] = ""
+    link_days: Annotated[
+        float,
+        Field(gt=0, le=3650, description="business days for which links go on after a message's last moment"),
+    ] = 30.0
     twilio_url: str = "https://api.twilio.com"
     twilio_account_sid: str = ""
     twilio_auth_token: SecretStr = SecretStr("")

@@ -17,6 +17,8 @@ from services.dispatcher.delivery import Delivery, load_delivery, surroundings
 from services.dispatcher.intake import Intake
 from services.dispatcher.leases import Leases
 from services.dispatcher.ledger import Ledger
+from services.dispatcher.links import ShortLinks
+from services.dispatcher.people import People
 from services.dispatcher.providers.base import Provider
 from services.dispatcher.sender import Sender
 from shared import topics
@@ -73,7 +75,8 @@ async def _providers(delivery: Delivery, settings: Settings, stack: AsyncExitSta
 
 def _assemble(settings: Settings, clock: Clock, parts: _Parts) -> Running:
     pool = parts.pool
-    ledger = Ledger(uuid4(), clock, settings.dispatcher_lease_seconds)
+    people = People.of(settings, clock)
+    ledger = Ledger(uuid4(), clock, settings.dispatcher_lease_seconds, people)
     relay, controls = Relay(pool, parts.producer), Controls()
     sender = Sender(
         pool=pool,
@@ -115,8 +118,9 @@ def _assemble(settings: Settings, clock: Clock, parts: _Parts) -> Running:
     def ready() -> dict[str, bool]:
         return {"caught_up": consumer.caught_up, "controls": follower.caught_up}
 
-    loops = (consumer.run, follower.run, send, leases.run, publish)
-    return Running(loops, ready, [web.get("/v1/status", status)])
+    short = ShortLinks(pool, clock, relay.wake)
+    loops = (consumer.run, follower.run, send, leases.run, publish, short.run)
+    return Running(loops, ready, [web.get("/v1/status", status), *short.routes()])
 
 
 async def _first(stopping: asyncio.Event, awaited: Coroutine[None, None, None]) -> None:

@@ -12,12 +12,12 @@ from uuid import UUID
 import asyncpg
 import structlog
 
-from services.dispatcher import answers
+from services.dispatcher import answers, links
 from services.dispatcher.answers import Done
 from services.dispatcher.domain.consent import Standing
 from services.dispatcher.domain.policy import Held, Verdict, Withheld, check, wait_while_held
 from services.dispatcher.domain.states import Cause
-from services.dispatcher.ledger import Claimed, Connection, Customer, Ledger, Move
+from services.dispatcher.ledger import Claimed, Connection, Going, Ledger, Move
 from services.dispatcher.news import News
 from services.dispatcher.providers.base import Answer, Fault, Parcel, Provider
 from shared import metrics
@@ -136,7 +136,7 @@ class Sender:
     ) -> list[tuple[Claimed, Parcel]]:
         """Write who goes, waits or is refused, by the newest consent; returns those who go."""
         fresh = await self._news.fresh(connection)  # first: what is read after it is no older than it says
-        standings = await self._ledger.standings(connection, [one.customer for one in claimed])
+        standings = await self._ledger.people.standings(connection, claimed)
         verdicts = self._verdicts(claimed, standings, fresh=fresh)
         machine = self._clock.machine()
         refused, held, going = [], [], []
@@ -152,18 +152,24 @@ class Sender:
                 metrics.SENDS.labels(one.event.data.channel, "withheld").inc()
         await self._ledger.move(connection, Cause.PUT_BACK, held)
         await self._ledger.move(connection, Cause.REFUSED, refused)
-        names = {one.message_id: self._providers[one.event.data.channel].name for one, _ in going}
-        ours = await self._ledger.hand_over(connection, names)
+        leaving = [
+            Going(one, self._providers[one.event.data.channel].name, standings[one.message_id])
+            for one, _ in going
+        ]
+        ours = await self._ledger.hand_over(connection, leaving)
+        await links.keep(
+            connection, [link for one, parcel in going if one.message_id in ours for link in parcel.links]
+        )
         return [(one, parcel) for one, parcel in going if one.message_id in ours]
 
     def _verdicts(
-        self, claimed: Sequence[Claimed], standings: Mapping[Customer, Standing], *, fresh: bool
+        self, claimed: Sequence[Claimed], standings: Mapping[UUID, Standing], *, fresh: bool
     ) -> list[Verdict]:
         if not fresh:
             return [Held.NEWS_STALE] * len(claimed)
         switches, now = list(self._switches()), self._clock.business()
         return [
-            check(one.event.shopid, one.event.data, standings.get(one.customer, Standing()), switches, now)
+            check(one.event.shopid, one.event.data, standings.get(one.message_id, Standing()), switches, now)
             for one in claimed
         ]
 
@@ -179,7 +185,7 @@ class Sender:
         metrics.SENDS.labels(channel, "our_fault" if answer.our_fault else answer.result).inc()
         if answer.our_fault:
             log.error("sender_refused", channel=channel, reason=answer.reason)
-        return Done(claimed, answer)
+        return Done(claimed, answer, self._providers[channel].name)
 
     async def _settle(self, *, wait_for_work: bool) -> None:
         """Wait for an answer, or for work if there is room for more, and write the answers that came."""

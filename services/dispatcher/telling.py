@@ -29,6 +29,39 @@ def opt_out(customer: tuple[str, str], channel: Channel, reason: str, now: datet
     return _outgoing(customer, told, event_id("suppressed", *customer, channel, now), now)
 
 
+def reported(
+    row: Any,  # noqa: ANN401  asyncpg's record
+    kind: EngagementKind,
+    reason: str | None,
+    now: datetime,
+    told_id: str | None = None,
+) -> Outgoing:
+    """What a provider reported of a message, from its row: once of each kind, unless each has an id of its own."""
+    told = Engagement(
+        kind=kind,
+        channel=Channel(row["channel"]),
+        occurred_at=now,
+        message_id=str(row["message_id"]),
+        reason=reason,
+        provider=row["provider"],
+        provider_reference=row["provider_reference"],
+    )
+    return _outgoing(
+        (row["shop_id"], row["customer_id"]), told, told_id or event_id(row["message_id"], kind), now
+    )
+
+
+def click(row: Any, now: datetime) -> Outgoing:  # noqa: ANN401  asyncpg's record
+    """That a short link was followed for the first time, from its row: told again, it has the same id."""
+    told = Engagement(
+        kind=EngagementKind.CLICKED,
+        channel=Channel(row["channel"]),
+        occurred_at=now,
+        message_id=str(row["message_id"]),
+    )
+    return _outgoing((row["shop_id"], row["customer_id"]), told, event_id("link", row["code"]), now)
+
+
 def _outgoing(customer: tuple[str, str], told: Engagement, told_id: str, now: datetime) -> Outgoing:
     shop, name = customer
     event = EngagementRecorded(

@@ -1,29 +1,30 @@
-"""The links in messages: unsubscribe (RFC 8058) and the answers to a satisfaction check.
+"""The links in messages: unsubscribe (RFC 8058), the answers to a satisfaction check, and the way to a product.
 
-A GET never changes anything, since mail scanners fetch every link they see: it shows a page with one button. For an
-answer the page presses its button by itself, so that people click once. A POST of an unsubscribe link needs neither
-cookie nor body, as mail programs' own button sends it.
+A GET of an unsubscribe or answer link never changes anything, since mail scanners fetch every link they see: it shows a
+page with one button. For an answer the page presses its button by itself, so that people click once. A POST of an
+unsubscribe link needs neither cookie nor body, as mail programs' own button sends it.
+
+A link to a product notes the click and leads on; who says that they only look ahead (HEAD, prefetch) is led on unnoted.
+Nobody waits for the note longer than a second: who clicked wants to see the product.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from http import HTTPStatus
 
+import structlog
 from aiohttp import web
 
 from services.ingest.cloudevents import Refused
-from shared import ids
+from shared import ids, metrics
 from shared.clock import Clock
 from shared.events import Channel, Engagement, EngagementKind, EngagementRecorded, Event
-from shared.links import Clicked, Links
+from shared.links import Clicked, Followed, Links
+from shared.pages import language_of, looks_ahead, page
 
-_PAGE = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="robots" content="noindex"><title>{title}</title><style>
-body {{ font: 18px/1.5 system-ui, sans-serif; max-width: 28rem; margin: 15vh auto 0; padding: 0 1.5rem; color: #222 }}
-button {{ font: inherit; padding: .7rem 1.4rem; border: 0; border-radius: .5rem; background: #234; color: #fff }}
-</style></head><body><h1>{title}</h1><p>{text}</p>{form}</body></html>"""
-_FORM = '<form method="post"><button>{button}</button></form>'
-_BY_ITSELF = "<script>document.forms[0].submit()</script>"
+log = structlog.get_logger()
+
+NOTE_SECONDS = 1.0
 
 
 class Clicks:
@@ -35,45 +36,95 @@ class Clicks:
         self._take = take
         self._links = links
         self._clock = clock
+        self._noting: set[asyncio.Task[None]] = set()
 
     def routes(self) -> list[web.RouteDef]:
         """What the service's HTTP server is to serve."""
         return [
             web.get("/{place:[ua]}/{token}", self.show),
             web.post("/{place:[ua]}/{token}", self.act),
+            web.get("/r/{token}", self.follow),
         ]
 
     async def show(self, request: web.Request) -> web.Response:
         """A page with one button; nothing is changed."""
         clicked = self._links.read(request.match_info["token"])
         if clicked is None:
-            return _unknown_link()
+            return page("unknown", _language(request))
+        language = _language(request, clicked.language)
         if clicked.action == "unsubscribe":
-            form = _FORM.format(button="Unsubscribe")
-            return _page(
-                HTTPStatus.OK, "Unsubscribe?", "You will get no more offers from this shop this way.", form
-            )
-        form = _FORM.format(button="Send my answer") + _BY_ITSELF
-        return _page(HTTPStatus.OK, "Thank you", "Your answer is on its way.", form)
+            return page("unsubscribe", language)
+        return page("answer", language, by_itself=True)
 
     async def act(self, request: web.Request) -> web.Response:
         """Record the click; 200 when Kafka has it, 503 with Retry-After when it cannot be recorded now."""
         clicked = self._links.read(request.match_info["token"])
         if clicked is None:
-            return _unknown_link()
+            return page("unknown", _language(request))
+        language = _language(request, clicked.language)
         try:
             await self._take([self._event(clicked)])
         except Refused as answer:
-            again = _page(
-                HTTPStatus.SERVICE_UNAVAILABLE, "Please try again", "This could not be saved just now."
-            )
+            again = page("busy", language)
             again.headers["Retry-After"] = str(answer.retry_after or 2)
             return again
-        if clicked.action == "unsubscribe":
-            return _page(
-                HTTPStatus.OK, "You are unsubscribed", "You will get no more offers from this shop this way."
-            )
-        return _page(HTTPStatus.OK, "Thank you", "We have your answer.")
+        return page("unsubscribed" if clicked.action == "unsubscribe" else "answered", language)
+
+    async def follow(self, request: web.Request) -> web.Response:
+        """302 to the target, noted as a click, or as an opening where it is a picture; 404 and 410 lead nowhere."""
+        followed = self._links.followed(request.match_info["token"])
+        if followed is None:
+            metrics.LINKS_FOLLOWED.labels("unknown").inc()
+            return page("unknown", _language(request))
+        if self._clock.business() > followed.expires_at:
+            metrics.LINKS_FOLLOWED.labels("expired").inc()
+            return page("expired", _language(request))
+        if looks_ahead(request):
+            metrics.LINKS_FOLLOWED.labels("looked_ahead").inc()
+        else:
+            await self._note(followed)
+        return web.Response(
+            status=HTTPStatus.FOUND,
+            headers={
+                "Location": followed.target,
+                "Cache-Control": "no-store",
+                "Referrer-Policy": "no-referrer",
+            },
+        )
+
+    async def _note(self, followed: Followed) -> None:
+        task = asyncio.create_task(self._put(self._following(followed)))
+        self._noting.add(task)
+        task.add_done_callback(self._noting.discard)
+        await asyncio.wait({task}, timeout=NOTE_SECONDS)
+
+    async def _put(self, event: EngagementRecorded) -> None:
+        try:
+            await self._take([event])
+        except Refused as answer:
+            metrics.LINKS_FOLLOWED.labels("not_noted").inc()
+            log.warning("click_not_noted", status=answer.status)
+        else:
+            metrics.LINKS_FOLLOWED.labels(event.data.kind).inc()
+
+    def _following(self, followed: Followed) -> EngagementRecorded:
+        """One event a message and link, however often it is followed."""
+        kind = EngagementKind.OPENED if followed.image else EngagementKind.CLICKED
+        sent, now = followed.sent, self._clock.business()
+        about = () if followed.image else (followed.target,)
+        return EngagementRecorded(
+            id=ids.event_id("link", kind, sent.message_id, *about),
+            source="links",
+            time=now,
+            shopid=sent.shop,
+            customerid=sent.customer,
+            data=Engagement(
+                kind=kind,
+                channel=Channel(sent.channel),
+                occurred_at=now,
+                message_id=str(sent.message_id),
+            ),
+        )
 
     def _event(self, clicked: Clicked) -> Event:
         unsubscribes = clicked.action == "unsubscribe"
@@ -94,12 +145,5 @@ class Clicks:
         )
 
 
-def _unknown_link() -> web.Response:
-    return _page(HTTPStatus.NOT_FOUND, "This link does not work", "It is not complete, or not one of ours.")
-
-
-def _page(status: HTTPStatus, title: str, text: str, form: str = "") -> web.Response:
-    body = _PAGE.format(title=title, text=text, form=form)
-    return web.Response(
-        status=status, text=body, content_type="text/html", headers={"Cache-Control": "no-store"}
-    )
+def _language(request: web.Request, locale: str = "") -> str:
+    return language_of(locale, request.headers.get("Accept-Language", ""))

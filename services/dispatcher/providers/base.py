@@ -12,6 +12,7 @@ from typing import Protocol, Self, runtime_checkable
 from uuid import UUID
 
 from services.dispatcher.domain.faults import TREATMENTS, Fault, Result
+from services.dispatcher.domain.tracking import ShortLink
 from shared.events import Channel
 
 __all__ = [
@@ -127,7 +128,7 @@ class Parcel:
     """What is handed over. `valid_for` is how many seconds the message may still wait at the provider.
 
     `sender` is the shop's own address or number, empty for the provider's default. `message_id` is the correlation value
-    that travels out and comes back, and the idempotency key where a provider takes one.
+    that travels out and comes back, and the idempotency key where a provider takes one. `links` are kept before it leaves.
     """
 
     message_id: UUID
@@ -137,6 +138,7 @@ class Parcel:
     sender: str = ""
     shop: str = ""
     journey: str = ""
+    links: tuple[ShortLink, ...] = ()
 
 
 @runtime_checkable
