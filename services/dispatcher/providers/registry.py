@@ -6,10 +6,11 @@ from pydantic import Field
 
 from services.dispatcher.providers.base import Provider
 from services.dispatcher.providers.config import Surroundings
+from services.dispatcher.providers.sendgrid import SendGridConfig, SendGridProvider
 from services.dispatcher.providers.smtp import SmtpConfig, SmtpProvider
 from services.dispatcher.providers.twilio import TwilioConfig, TwilioProvider
 
-AnyConfig = Annotated[SmtpConfig | TwilioConfig, Field(discriminator="kind")]
+AnyConfig = Annotated[SmtpConfig | SendGridConfig | TwilioConfig, Field(discriminator="kind")]
 
 
 def make(config: AnyConfig, here: Surroundings) -> Provider:
@@ -17,5 +18,7 @@ def make(config: AnyConfig, here: Surroundings) -> Provider:
     match config:
         case SmtpConfig():
             return SmtpProvider(config, here)
+        case SendGridConfig():
+            return SendGridProvider(config, here)
         case TwilioConfig():
             return TwilioProvider(config, here)
