@@ -8,6 +8,7 @@ OrderwakeError
 ├── BacktestError            what a backtest was given cannot be used: where, and the fix
 ├── PublicationError         what was asked cannot be published or approved
 ├── RelationsError           the file of hand-made relations cannot be used: file, line and fix
+├── TemplatesError           the data beside the templates (phrases, colours) cannot be used: file and key
 ├── EventError               a record cannot be accepted: becomes a dead letter or a 4xx
 ├── RetryLater               the work failed for a reason that passes; do it again
 ├── JourneysReplaced         software that reads journeys otherwise has taken over; this process must end
@@ -49,6 +50,10 @@ class PublicationError(OrderwakeError):
 
 class RelationsError(OrderwakeError):
     """The file of hand-made relations cannot be used. The message names file, line and fix."""
+
+
+class TemplatesError(OrderwakeError):
+    """The data beside the templates cannot be used. The message names file and key."""
 
 
 class Refusal(StrEnum):

@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import structlog
-from jinja2 import FileSystemLoader
 
+from services.dispatcher.content.library import TEMPLATES, Library
 from services.dispatcher.domain.policy import Withheld
-from services.dispatcher.domain.rendering import Unrenderable, environment, render_email, render_sms
+from services.dispatcher.domain.rendering import Unrenderable, render_email, render_sms
 from services.dispatcher.ledger import Claimed
 from services.dispatcher.providers.base import EmailContent, Parcel, SmsContent
 from services.dispatcher.providers.smtp import is_address
@@ -19,17 +19,15 @@ from shared.settings import Settings
 
 log = structlog.get_logger()
 
-TEMPLATES = Path(__file__).with_name("templates")
-
 
 class Composer:
-    """Makes parcels. Templates are compiled once; a changed file needs a new process."""
+    """Makes parcels. Templates are built once, when first needed; a changed file needs a new process."""
 
     def __init__(self, settings: Settings, clock: Clock, folder: Path = TEMPLATES) -> None:
         self._settings = settings
         self._clock = clock
         self._links = Links(settings.public_url, settings.link_secret.get_secret_value())
-        self._templates = environment(FileSystemLoader(folder))
+        self._templates = Library.of(folder)
 
     def parcel(self, claimed: Claimed) -> Parcel | Withheld:
         """The parcel, or why there can be none."""
@@ -47,7 +45,8 @@ class Composer:
     def _email(self, claimed: Claimed) -> EmailContent:
         message = claimed.event.data
         unsubscribe = self._url(claimed, "unsubscribe")
-        rendered = render_email(self._templates, message.template, self._view(claimed, unsubscribe))
+        view = self._view(claimed, unsubscribe)
+        rendered = render_email(self._templates, message.template, view, message.locale, message.time_zone)
         shop_name = " ".join(str(message.context.get("shop_name") or claimed.event.shopid).split())
         return EmailContent(
             shop_name, rendered.subject, rendered.text, rendered.html, unsubscribe, self._clock.machine()
@@ -56,7 +55,8 @@ class Composer:
     def _sms(self, claimed: Claimed) -> SmsContent:
         message: Message = claimed.event.data
         fallback = self._settings.public_url
-        return SmsContent(render_sms(self._templates, message.template, message.context, fallback))
+        rendered = render_sms(self._templates, message.template, message.context, message.locale, fallback)
+        return SmsContent(rendered.body)
 
     def _view(self, claimed: Claimed, unsubscribe: str) -> Mapping[str, Any]:
         context = claimed.event.data.context

@@ -3,15 +3,14 @@
 from typing import Any
 
 import pytest
-from jinja2 import FileSystemLoader
 
-from services.dispatcher.compose import TEMPLATES
+from services.dispatcher.content.library import Library
 from services.dispatcher.domain import gsm7
-from services.dispatcher.domain.rendering import environment, render_email, render_sms
+from services.dispatcher.domain.rendering import render_email, render_sms
 from services.scheduler.journeys import load_journeys
 from tests.support.messages import CONTEXT
 
-REAL = environment(FileSystemLoader(TEMPLATES))
+REAL = Library.of()
 OURS: dict[str, Any] = {
     "answer_links": {"happy": "https://offers.example.com/a/h", "unhappy": "https://offers.example.com/a/u"},
     "unsubscribe_url": "https://offers.example.com/u/token",
@@ -47,12 +46,10 @@ def _named() -> list[tuple[str, str]]:
 
 
 def _shipped() -> list[tuple[str, str]]:
-    """Template and channel of every file that we ship."""
-    channels = {".txt.j2": "email", ".sms.j2": "sms"}
+    """Template and channel of every file that we ship, in the shop's own language."""
+    channels = {"mjml": "email", "sms": "sms"}
     return sorted(
-        (str(path.relative_to(TEMPLATES)).removesuffix(ending), channel)
-        for ending, channel in channels.items()
-        for path in TEMPLATES.glob(f"*/*{ending}")
+        {(name, channels[kind]) for name, locale, kind in REAL.files() if kind in channels and not locale}
     )
 
 
@@ -65,7 +62,7 @@ def test_journeys_and_templates_name_the_same() -> None:
 @pytest.mark.parametrize("name", [name for name, channel in _shipped() if channel == "email"])
 def test_an_email_renders_whatever_is_missing(name: str, context: dict[str, Any]) -> None:
     answer_links = {answer: OURS["answer_links"][answer] for answer in context["answers"]}
-    rendered = render_email(REAL, name, {**context, **OURS, "answer_links": answer_links})
+    rendered = render_email(REAL, name, {**context, **OURS, "answer_links": answer_links}, "en-US")
     assert rendered.subject
     assert "None" not in rendered.subject + rendered.text + rendered.html
     assert len(rendered.html.encode()) < EMAIL_LIMIT_BYTES
@@ -79,7 +76,7 @@ def test_an_email_renders_whatever_is_missing(name: str, context: dict[str, Any]
 @pytest.mark.parametrize("context", [FULL, SPARSE, BARE], ids=["full", "sparse", "bare"])
 @pytest.mark.parametrize("name", [name for name, channel in _shipped() if channel == "sms"])
 def test_an_sms_is_one_segment_whatever_is_missing(name: str, context: dict[str, Any]) -> None:
-    text = render_sms(REAL, name, context, "https://offers.example.com")
+    text = render_sms(REAL, name, context, "en-US", "https://offers.example.com").body
     assert gsm7.fits(text)
     assert text.count("https://") == 1
     assert "STOP" in text
@@ -87,7 +84,7 @@ def test_an_sms_is_one_segment_whatever_is_missing(name: str, context: dict[str,
 
 
 def test_a_satisfaction_check_asks_with_two_links() -> None:
-    rendered = render_email(REAL, "skincare/satisfaction-check", {**FULL, **OURS, "products": []})
+    rendered = render_email(REAL, "skincare/satisfaction-check", {**FULL, **OURS, "products": []}, "en-US")
     for link in OURS["answer_links"].values():
         assert link in rendered.text
         assert link in rendered.html

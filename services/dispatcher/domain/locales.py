@@ -24,7 +24,8 @@ def chain(locale: str) -> tuple[str, ...]:
 @lru_cache(_KEPT)
 def reading(language: str, locale: str) -> str:
     """Babel's name of `language` as written where `locale` is: `en` and `de-AT` give `en_AT`."""
-    for name in (f"{language}_{_territory(locale)}", language):
+    territory = _territory(locale)
+    for name in (f"{language}_{territory}" if territory else language, language):
         if _parsed(name):
             return name
     return FALLBACK
@@ -63,8 +64,9 @@ def deadline(moment: str, zone: str | None = None, locale: str = FALLBACK) -> st
     """Weekday, day and time until which something holds; where a day begins, the evening before's last minute."""
     ends, minute_before = _local(moment, zone), _local(moment, zone) - timedelta(minutes=1)
     last = minute_before if minute_before.date() < ends.date() else ends
-    day = format_skeleton("MMMMEEEEd", last, fuzzy=True, locale=locale)
-    return f"{day}, {format_time(last.time(), 'short', locale=locale)}"
+    day = format_skeleton("MMMMd", last, fuzzy=True, locale=locale)
+    time = format_time(last.time(), "short", locale=locale)
+    return f"{format_date(last, 'EEEE', locale=locale)}, {day}, {time}"
 
 
 def listed(items: Iterable[object], locale: str = FALLBACK) -> str:
@@ -89,6 +91,6 @@ def _territory(locale: str) -> str:
 
 def _parsed(name: str) -> Locale | None:
     try:
-        return Locale.parse(name.rstrip("_"))
+        return Locale.parse(name)
     except (ValueError, UnknownLocaleError, TypeError):
         return None

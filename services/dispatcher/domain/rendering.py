@@ -1,28 +1,53 @@
-"""What a message looks like: from a template and its context to text.
+"""What a message looks like: from a built template and its context to text.
 
-Templates run in a sandbox, see only the message's context and our own few links, and fail on a name that is
-not there.
+Templates run in a sandbox, see only the message's context and our own few links, and fail on a name that is not
+there. Amounts, dates and terms are written as the template's language and the reader's country write them.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
-from jinja2 import BaseLoader, StrictUndefined, TemplateError
+from jinja2 import BaseLoader, StrictUndefined, Template, TemplateError, pass_context
+from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from services.dispatcher.domain import gsm7
+from services.dispatcher.domain import locales
+from services.dispatcher.domain.segment import Alphabet, alphabet_of
+from services.dispatcher.domain.words import Words
 
-OPT_OUT = "Reply STOP to opt out"
 LONGEST_LINK = 80
+_SAFE = ("https://", "http://127.0.0.1:", "http://localhost:")  # where our own links lead through in a demo
 NAME_LIMITS = (60, 40, 30, 24, 18, 14, 10)
+EMAIL, TEXT, SMS = "mjml", "txt", "sms"
 
-_SYMBOLS = {"USD": "$", "EUR": "€", "GBP": "£"}
+_ABSENT: dict[str, Any] = {
+    **dict.fromkeys(("first_name", "incentive", "add_more", "early_access_until", "guide")),
+    **dict.fromkeys(("purchase", "products", "answers"), ()),
+    "answer_links": {},
+}
 
 
 class Unrenderable(Exception):  # noqa: N818  it names the state found
     """A template is missing or broken, or the context lacks what it asks for. Says no personal data."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """The template nearest to a locale, its file's name, its language, and the phrases of that language."""
+
+    template: Template
+    file: str
+    language: str
+    words: Words
+
+
+class Templates(Protocol):
+    """Built templates. `kind` is `mjml`, `txt` or `sms`."""
+
+    def find(self, name: str, kind: str, locale: str) -> Found:
+        """The template for a reader of `locale`. Raises Unrenderable."""
 
 
 @dataclass(frozen=True)
@@ -34,104 +59,180 @@ class RenderedEmail:
     html: str
 
 
+@dataclass(frozen=True)
+class RenderedSms:
+    """One segment of `units` in an alphabet; `cut` says that more than names had to be shortened."""
+
+    body: str
+    alphabet: Alphabet
+    units: int
+    cut: bool
+
+
 def environment(loader: BaseLoader) -> ImmutableSandboxedEnvironment:
-    """The environment in which every template runs; `.html.j2` escapes by itself."""
+    """The environment in which every message is rendered; built MJML escapes by itself."""
     made = ImmutableSandboxedEnvironment(
         loader=loader,
         undefined=StrictUndefined,
-        autoescape=lambda name: bool(name and name.endswith(".html.j2")),
+        autoescape=lambda name: bool(name and name.endswith(f".{EMAIL}.j2")),
         trim_blocks=True,
         lstrip_blocks=True,
         auto_reload=False,
         cache_size=-1,
     )
-    made.filters["money"] = money
+    made.filters.update(money=_money, date=_date, deadline=_deadline, listed=_listed, upfirst=_upfirst)
     return made
 
 
-def money(price: str | None, currency: str | None) -> str:
-    """`24.00` and `USD` as `$24.00`; empty without a price."""
-    if price is None:
-        return ""
-    symbol = _SYMBOLS.get(currency or "")
-    return f"{symbol}{price}" if symbol else f"{price} {currency or ''}".strip()
-
-
 def render_email(
-    templates: ImmutableSandboxedEnvironment, name: str, view: Mapping[str, Any]
+    templates: Templates, name: str, view: Mapping[str, Any], locale: str, zone: str | None = None
 ) -> RenderedEmail:
-    """Both parts of an e-mail. The text's first line is `Subject: ...`. Raises Unrenderable."""
-    safe = {**view, **_without_unsafe_links(view)}
-    text = _render(templates, f"{name}.txt.j2", safe)
-    subject, _, body = text.partition("\n")
+    """Both parts of an e-mail. The text's first line is `Subject: ...`. Raises Unrenderable.
+
+    `zone` is the reader's, where the context has no `time_zone`; unknown, it is UTC.
+    """
+    found = templates.find(name, TEXT, locale)
+    safe = _seen(view, found, locale, zone)
+    subject, _, body = _render(found, safe).partition("\n")
     if not subject.startswith("Subject: "):
-        message = f"{name}.txt.j2: the first line is not `Subject: ...`"
+        message = f"{found.file}: the first line is not `Subject: ...`"
         raise Unrenderable(message)
-    html = _render(templates, f"{name}.html.j2", safe)
+    page = templates.find(name, EMAIL, locale)
+    if page.language != found.language:
+        safe = _seen(view, page, locale, zone)
     plain = re.sub(r"\n{3,}", "\n\n", body).strip() + "\n"
-    return RenderedEmail(" ".join(subject.removeprefix("Subject: ").split()), plain, html)
+    return RenderedEmail(" ".join(subject.removeprefix("Subject: ").split()), plain, _render(page, safe))
 
 
 def render_sms(
-    templates: ImmutableSandboxedEnvironment, name: str, view: Mapping[str, Any], fallback_link: str
-) -> str:
-    """One GSM-7 segment: the template's sentence, one link, the way out. Raises Unrenderable.
+    templates: Templates, name: str, view: Mapping[str, Any], locale: str, fallback_link: str
+) -> RenderedSms:
+    """One segment: the template's sentence, one link, the way out. Raises Unrenderable.
 
-    What is too long loses letters in names first, then words at the sentence's end; link and way out stay
-    whole.
+    What is too long loses letters in names first, then words at the sentence's end; link and way out stay whole.
     """
-    safe = {**view, **_without_unsafe_links(view)}
-    ending = f" {_link(safe, fallback_link)} {OPT_OUT}"
-    room = gsm7.SEGMENT_UNITS - gsm7.units(ending)
+    found = templates.find(name, SMS, locale)
+    safe = _seen(view, found, locale, None)
+    alphabet = alphabet_of(found.words.sms_opt_out)
+    way_out = alphabet.written(found.words.sms_opt_out)
+    longest = min(LONGEST_LINK, alphabet.limit - alphabet.least - alphabet.units(way_out) - 2)
+    ending = f" {link_in_sms(safe, longest, fallback_link)} {way_out}"
+    room = alphabet.limit - alphabet.units(ending)
+    if room < 0:
+        message = f"{found.file}: no link is short enough for one segment of {alphabet.name}"
+        raise Unrenderable(message)
     sentence = ""
     for limit in NAME_LIMITS:
-        sentence = gsm7.written(_render(templates, f"{name}.sms.j2", _with_short_names(safe, limit)))
-        if gsm7.units(sentence) <= room:
+        sentence = alphabet.written(_render(found, _with_short_names(safe, limit, alphabet)))
+        if alphabet.units(sentence) <= room:
             break
-    return gsm7.shortened(sentence, room) + ending
+    body = alphabet.shortened(sentence, room) + ending
+    return RenderedSms(body, alphabet, alphabet.units(body), alphabet.units(sentence) > room)
 
 
-def _render(templates: ImmutableSandboxedEnvironment, name: str, view: Mapping[str, Any]) -> str:
+def link_in_sms(view: Mapping[str, Any], longest: int, fallback: str) -> str:
+    """The one link of a text: `link` of the view, else the guide's or a product's that is short enough."""
+    guide, products = view.get("guide"), view["products"]
+    candidates = [
+        view.get("link"),
+        guide.get("url") if guide else None,
+        *(product.get("url") for product in products),
+    ]
+    short = [url for url in candidates if url and url.isascii() and len(url) <= longest]
+    return short[0] if short else fallback
+
+
+def _render(found: Found, view: Mapping[str, Any]) -> str:
     try:
-        return templates.get_template(name).render(view)
+        return found.template.render(view)
     except TemplateError as error:
         # An undefined name or a missing file is said by the error; it quotes names, never values.
-        message = f"{name}: {type(error).__name__}: {error.message}"
+        message = f"{found.file}: {type(error).__name__}: {error.message}"
         raise Unrenderable(message) from None
     except (TypeError, ValueError, ArithmeticError, LookupError) as error:
-        message = f"{name}: {type(error).__name__}"
+        message = f"{found.file}: {type(error).__name__}"
         raise Unrenderable(message) from None
 
 
-def _without_unsafe_links(view: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        "products": [_https_only(product) for product in view.get("products", ())],
-        "guide": _https_only(view["guide"]) if view.get("guide") else None,
-    }
+def _seen(view: Mapping[str, Any], found: Found, locale: str, zone: str | None) -> dict[str, Any]:
+    """All that a template sees: safe links only, and what the scheduler wrote in English in its language."""
+    reading = locales.reading(found.language, locale)
+    seen = {**_ABSENT, **view, "locale": reading, "time_zone": view.get("time_zone") or zone or "UTC"}
+    seen["purchase"] = seen["purchase"] or ()
+    seen["products"] = [
+        _https_only(_reasoned(product, found.words, seen["purchase"])) for product in seen["products"] or ()
+    ]
+    seen["guide"] = _https_only(seen["guide"]) if seen["guide"] else None
+    if incentive := seen["incentive"]:
+        seen["incentive"] = worded = {**incentive, "text": _terms(incentive, found.words, reading)}
+        if incentive.get("expires_at"):
+            worded["expires_text"] = locales.deadline(incentive["expires_at"], seen["time_zone"], reading)
+            if incentive.get("kind") == "early_access":
+                seen["early_access_until"] = worded["expires_text"]
+    if view.get("add_more_amount"):
+        seen["add_more"] = locales.money(view["add_more_amount"], view.get("add_more_currency"), reading)
+    return seen
+
+
+def _terms(incentive: Mapping[str, Any], words: Words, locale: str) -> str:
+    kind, value = incentive.get("kind"), incentive.get("value")
+    if kind == "percent" and value:
+        return words.percent_off.format(value=locales.percent(value, locale))
+    if kind == "money" and value:
+        return words.money_off.format(value=locales.money(value, incentive.get("currency"), locale))
+    plain = {"free_shipping": words.free_shipping, "early_access": words.early_access}
+    return plain.get(str(kind)) or str(incentive.get("text") or "")
+
+
+def _reasoned(product: Mapping[str, Any], words: Words, purchase: Sequence[str]) -> Mapping[str, Any]:
+    """The product with its reason in the template's language, unless the journey gave one in its own words."""
+    phrase = words.why.get(product.get("relation") or "")
+    bought = purchase[0] if purchase else words.bought
+    return {**product, "why": phrase.format(bought=bought)} if phrase else product
 
 
 def _https_only(item: Mapping[str, Any]) -> dict[str, Any]:
     return {
-        name: None if name in ("url", "image_url") and not str(value).startswith("https://") else value
+        name: None if name in ("url", "image_url") and not str(value).startswith(_SAFE) else value
         for name, value in item.items()
     }
 
 
-def _link(view: Mapping[str, Any], fallback: str) -> str:
-    guide, products = view.get("guide"), view.get("products") or ()
-    candidates = [guide.get("url") if guide else None, *(product.get("url") for product in products)]
-    written = [url for url in candidates if url and gsm7.fits(url) and len(url) <= LONGEST_LINK]
-    return written[0] if written else fallback
+def _with_short_names(view: Mapping[str, Any], limit: int, alphabet: Alphabet) -> dict[str, Any]:
+    """The view with names in at most `limit` units; a name of which the alphabet leaves nothing is left out."""
 
+    def short(text: str | None) -> str:
+        return alphabet.shortened(alphabet.written(text), limit) if text else ""
 
-def _with_short_names(view: Mapping[str, Any], limit: int) -> dict[str, Any]:
-    def short(text: str | None) -> str | None:
-        return gsm7.shortened(gsm7.written(text), limit) if text else text
-
-    products = [{**product, "name": short(product.get("name"))} for product in view.get("products") or ()]
+    products = [{**product, "name": short(product.get("name"))} for product in view["products"]]
     return {
         **view,
-        "first_name": short(view.get("first_name")),
-        "purchase": [short(name) for name in view.get("purchase") or ()],
-        "products": products,
+        "first_name": short(view["first_name"]) or None,
+        "purchase": [name for name in map(short, view["purchase"]) if name],
+        "products": [product for product in products if product["name"]],
     }
+
+
+@pass_context
+def _money(context: Context, amount: str | None, currency: str | None) -> str:
+    return locales.money(amount, currency, context["locale"])
+
+
+@pass_context
+def _date(context: Context, moment: str) -> str:
+    return locales.date(moment, context["time_zone"], context["locale"])
+
+
+@pass_context
+def _deadline(context: Context, moment: str) -> str:
+    return locales.deadline(moment, context["time_zone"], context["locale"])
+
+
+@pass_context
+def _listed(context: Context, items: list[str]) -> str:
+    return locales.listed(items, context["locale"])
+
+
+def _upfirst(text: str) -> str:
+    """`text` with a capital first letter."""
+    return text[:1].upper() + text[1:]

@@ -1,16 +1,18 @@
 """What every mail says in a language, and how each shop looks: `_words.yaml` and `<shop>/_shop.yaml`, checked."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from shared.errors import ConfigError
+from shared.errors import TemplatesError
 
 WORDS = "_words.yaml"
 SHOP = "_shop.yaml"
 DEFAULT_LANGUAGE = "en"
+
+T = TypeVar("T", bound=BaseModel)
 
 
 class _Data(BaseModel):
@@ -35,6 +37,8 @@ class Words(_Data):
     free_shipping: str
     early_access: str
     sms_opt_out: str
+    why: dict[str, str] = {}
+    """Why a product was chosen, by relation, with `{bought}`; without it the scheduler's English stays."""
 
 
 class Colours(_Data):
@@ -76,12 +80,15 @@ class Shop(_Data):
 
 
 def read_words(text: str, name: str = WORDS) -> dict[str, Words]:
-    """Phrases by language. Raises ConfigError, which names file and key."""
-    return {language: _read(Words, phrases, f"{name}: {language}") for language, phrases in _yaml(text, name).items()}
+    """Phrases by language. Raises TemplatesError, which names file and key."""
+    return {
+        language: _read(Words, phrases, f"{name}: {language}")
+        for language, phrases in _yaml(text, name).items()
+    }
 
 
 def read_shop(text: str, name: str) -> Shop:
-    """A shop's look. Raises ConfigError, which names file and key."""
+    """A shop's look. Raises TemplatesError, which names file and key."""
     return _read(Shop, _yaml(text, name), name)
 
 
@@ -90,17 +97,17 @@ def _yaml(text: str, name: str) -> Mapping[str, Any]:
         read = yaml.safe_load(text)
     except yaml.YAMLError as error:
         message = f"{name}: {error}"
-        raise ConfigError(message) from error
+        raise TemplatesError(message) from error
     if not isinstance(read, dict):
         message = f"{name}: a mapping is wanted"
-        raise ConfigError(message)
+        raise TemplatesError(message)
     return read
 
 
-def _read[T: BaseModel](model: type[T], data: object, name: str) -> T:  # noqa
+def _read(model: type[T], data: object, name: str) -> T:
     try:
         return model.model_validate(data)
     except ValidationError as error:
         first = error.errors()[0]
         message = f"{name}: {'.'.join(map(str, first['loc']))}: {first['msg']}"
-        raise ConfigError(message) from error
+        raise TemplatesError(message) from error

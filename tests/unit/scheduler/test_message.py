@@ -32,9 +32,12 @@ KEYS = {
     "products",
     "incentive",
     "add_more",
+    "add_more_amount",
+    "add_more_currency",
     "early_access_until",
     "answers",
     "guide",
+    "time_zone",
 }
 
 
@@ -71,6 +74,7 @@ def test_a_message_says_whom_what_and_why() -> None:
                 "url": "https://shop.example.com/toner",
                 "image_url": None,
                 "why": "It readies the skin.",
+                "relation": None,
             }
         ],
         "incentive": {
@@ -80,11 +84,15 @@ def test_a_message_says_whom_what_and_why() -> None:
             "code": "TEN",
             "text": "10% off",
             "expires_text": "Wednesday 4 March, 12:45 pm",
+            "expires_at": "2026-03-04T17:45:00+00:00",
         },
         "add_more": None,
+        "add_more_amount": None,
+        "add_more_currency": None,
         "early_access_until": None,
         "answers": [],
         "guide": None,
+        "time_zone": "America/New_York",
     }
 
 
@@ -162,6 +170,7 @@ def test_below_a_threshold_the_message_says_how_much_to_add() -> None:
     threshold = {"amount": "60", "currency": "USD"}
     told = offering({"kind": "free_shipping", "threshold": threshold})
     assert told["add_more"] == "$12.00"
+    assert (told["add_more_amount"], told["add_more_currency"]) == ("12.00", "USD")
     assert offering({"kind": "free_shipping"})["add_more"] is None
 
 
