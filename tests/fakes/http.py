@@ -18,12 +18,17 @@ from tests.fakes.faults import Faults, parse
 from tests.fakes.serving import parser, serve
 
 KINDS = {
-    "sendgrid": ("sendgrid", "FakeSendGrid"),
-    "resend": ("resend", "FakeResend"),
+    "eum": ("eum", "FakeEum"),
     "mailgun": ("mailgun", "FakeMailgun"),
     "postmark": ("postmark", "FakePostmark"),
+    "push": ("push", "FakePush"),
+    "resend": ("resend", "FakeResend"),
+    "sendgrid": ("sendgrid", "FakeSendGrid"),
+    "ses": ("ses", "FakeSes"),
+    "sns": ("sns", "FakeSns"),
     "twilio": ("twilio", "FakeTwilio"),
     "vonage": ("vonage", "FakeVonage"),
+    "webhook": ("webhook", "FakeWebhook"),
 }
 """Module and class of each, imported only when asked for: some need more packages than others."""
 

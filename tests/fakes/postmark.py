@@ -1,8 +1,8 @@
 """Postmark's `POST /email`, its search of sent messages, and its webhooks (basic authentication, no signature).
 
 Postmark publishes no specification: the schema here is our own, from its reference as contracts.md tells it, and
-stricter than the service (members that it does not know are violations). Refusals are its ErrorCodes. An address that bounced or complained
-is inactive: 406, as the service answers.
+stricter than the service (members that it does not know are violations). Refusals are its ErrorCodes. An address
+that bounced or complained is inactive: 406, as the service answers.
 """
 
 import base64
