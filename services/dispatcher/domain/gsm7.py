@@ -28,12 +28,14 @@ def units(text: str) -> int:
     return sum(2 if character in _EXTENDED else 1 for character in text)
 
 
+def carries(text: str) -> bool:
+    """Whether every character of `text` is in GSM-7."""
+    return all(character in _BASIC or character in _EXTENDED for character in text)
+
+
 def fits(text: str) -> bool:
     """Whether `text` is in GSM-7 and one segment holds it."""
-    return (
-        all(character in _BASIC or character in _EXTENDED for character in text)
-        and units(text) <= SEGMENT_UNITS
-    )
+    return carries(text) and units(text) <= SEGMENT_UNITS
 
 
 def written(text: str) -> str:
@@ -51,17 +53,3 @@ def _letter(character: str) -> str:
     if character.isspace():
         return " "
     return "".join(part for part in unicodedata.normalize("NFKD", character) if part in _BASIC)
-
-
-def shortened(text: str, limit: int) -> str:
-    """`text` in at most `limit` units, cut between words if that leaves half, else between characters."""
-    if units(text) <= limit:
-        return text
-    kept, used = "", 0
-    for character in text:
-        used += units(character)
-        if used > limit:
-            break
-        kept += character
-    words = kept.rpartition(" ")[0].rstrip(" ,;:-")
-    return words if 2 * len(words) >= limit else kept.rstrip()

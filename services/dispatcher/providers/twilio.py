@@ -31,6 +31,7 @@ from services.dispatcher.providers.base import (
 )
 from services.dispatcher.providers.config import ProviderConfig, Surroundings
 from services.dispatcher.providers.http import HttpLine, Reply
+from services.dispatcher.providers.inbound import wished
 from services.dispatcher.providers.twilio_codes import CODES
 from services.dispatcher.providers.twilio_signature import is_signed
 from shared.clock import Clock, SystemClock
@@ -63,7 +64,6 @@ _STATUSES = MappingProxyType(
     }
 )
 _OPT_OUT_TYPES = MappingProxyType({"STOP": Wish.STOP, "START": Wish.START, "HELP": None})
-_SAID = MappingProxyType({Wish.STOP: Said.STOPPED, Wish.START: Said.STARTED})
 
 
 class TwilioConfig(ProviderConfig):
@@ -241,12 +241,8 @@ def _inbound_reports(form: Mapping[str, str], received_at: datetime) -> list[Rep
     """A wish to stop or start. What Twilio has recognised by itself it tells in OptOutType."""
     kind = form.get("OptOutType", "").upper()
     wanted = _OPT_OUT_TYPES[kind] if kind in _OPT_OUT_TYPES else wish(form.get("Body", ""))
-    if wanted is None or not form.get("From"):
-        return []
     sid = form.get("MessageSid") or form.get("SmsSid")
-    return [
-        Report(_SAID[wanted], f"{sid}:inbound", received_at, address=form["From"], reason="twilio_inbound")
-    ]
+    return wished(wanted, f"{sid}:inbound", received_at, form.get("From", ""), "twilio_inbound")
 
 
 def _correlation(url: str) -> UUID | None:
