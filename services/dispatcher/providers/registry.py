@@ -9,8 +9,9 @@ from services.dispatcher.providers.config import Surroundings
 from services.dispatcher.providers.sendgrid import SendGridConfig, SendGridProvider
 from services.dispatcher.providers.smtp import SmtpConfig, SmtpProvider
 from services.dispatcher.providers.twilio import TwilioConfig, TwilioProvider
+from services.dispatcher.providers.vonage import VonageConfig, VonageProvider
 
-AnyConfig = Annotated[SmtpConfig | SendGridConfig | TwilioConfig, Field(discriminator="kind")]
+AnyConfig = Annotated[SmtpConfig | SendGridConfig | TwilioConfig | VonageConfig, Field(discriminator="kind")]
 
 
 def make(config: AnyConfig, here: Surroundings) -> Provider:
@@ -22,3 +23,5 @@ def make(config: AnyConfig, here: Surroundings) -> Provider:
             return SendGridProvider(config, here)
         case TwilioConfig():
             return TwilioProvider(config, here)
+        case VonageConfig():
+            return VonageProvider(config, here)
