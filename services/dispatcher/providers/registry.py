@@ -6,12 +6,15 @@ from pydantic import Field
 
 from services.dispatcher.providers.base import Provider
 from services.dispatcher.providers.config import Surroundings
+from services.dispatcher.providers.resend import ResendConfig, ResendProvider
 from services.dispatcher.providers.sendgrid import SendGridConfig, SendGridProvider
 from services.dispatcher.providers.smtp import SmtpConfig, SmtpProvider
 from services.dispatcher.providers.twilio import TwilioConfig, TwilioProvider
 from services.dispatcher.providers.vonage import VonageConfig, VonageProvider
 
-AnyConfig = Annotated[SmtpConfig | SendGridConfig | TwilioConfig | VonageConfig, Field(discriminator="kind")]
+AnyConfig = Annotated[
+    SmtpConfig | ResendConfig | SendGridConfig | TwilioConfig | VonageConfig, Field(discriminator="kind")
+]
 
 
 def make(config: AnyConfig, here: Surroundings) -> Provider:
@@ -19,6 +22,8 @@ def make(config: AnyConfig, here: Surroundings) -> Provider:
     match config:
         case SmtpConfig():
             return SmtpProvider(config, here)
+        case ResendConfig():
+            return ResendProvider(config, here)
         case SendGridConfig():
             return SendGridProvider(config, here)
         case TwilioConfig():
