@@ -1,95 +1,61 @@
 """E-mail over SMTP, on a few kept connections.
 
-Messages are serialised here and sent as bytes: EmailMessage's own policy, which aiosmtplib uses again for a
-message object, folds a long List-Unsubscribe into an encoded word, and one-click unsubscribe dies. Until DATA
-is begun nothing can have been taken; from then on only a reply tells.
+Until the content is sent nothing can have been taken; from then on only a reply tells.
 """
 
 import asyncio
 import re
 import socket
-from binascii import b2a_qp
-from email.errors import HeaderParseError
-from email.headerregistry import Address
-from email.message import EmailMessage
-from email.policy import SMTP as SMTP_POLICY
-from email.utils import format_datetime
-from typing import Annotated, Literal
+import ssl
+from pathlib import Path
+from typing import Annotated, Literal, Self
 
 import aiosmtplib
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from services.dispatcher.providers.base import Answer, EmailContent, Fault, Parcel
 from services.dispatcher.providers.config import ProviderConfig, Surroundings
+from services.dispatcher.providers.dkim import DkimConfig, Signer
+from services.dispatcher.providers.mime import is_address, serialise
+from shared.errors import SettingsError
 from shared.events import Channel
 from shared.secrets import Secret
 
-POLICY = SMTP_POLICY.clone(max_line_length=998)
-CORRELATION_HEADER = "X-Orderwake-Message-Id"
+__all__ = ["SmtpConfig", "SmtpProvider", "is_address", "serialise"]
 
 _FAULTS = (aiosmtplib.SMTPException, OSError)
 _PERMANENT = 5
 _CREDENTIALS = frozenset({530, 534, 535, 538})  # RFC 4954
+_LOGGED_OUT = _CREDENTIALS | {421}
 _SENDER_AT_FAULT = re.compile(r"5\.1\.[78]\b")  # RFC 3463: the sender's address, however late it is refused
 
 
-def serialise(parcel: Parcel, sender_email: str) -> bytes:
-    """The message as it goes over the wire. Raises ValueError when a header cannot hold its value.
-
-    What people wrote is folded by the library; what we made ourselves is ASCII and goes as it is, which takes a
-    quarter of the time and leaves long links whole.
-    """
-    if not isinstance(parcel.content, EmailContent):
-        message = "SMTP carries e-mail only"
-        raise TypeError(message)
-    content, mail = parcel.content, EmailMessage(POLICY)
-    sender = Address(content.sender_name, addr_spec=sender_email)
-    mail["From"] = sender
-    mail["To"] = Address(addr_spec=parcel.recipient)
-    mail["Subject"] = content.subject
-    boundary = f"=_{parcel.message_id.hex}"  # no quoted-printable line can hold "=_"
-    own = {
-        "Date": format_datetime(content.written_at),
-        "Message-ID": f"<{parcel.message_id}@{sender.domain}>",
-        "List-Unsubscribe": f"<{content.unsubscribe_url}>",
-        "List-Unsubscribe-Post": "List-Unsubscribe=One-Click",
-        CORRELATION_HEADER: str(parcel.message_id),
-        "MIME-Version": "1.0",
-        "Content-Type": f'multipart/alternative; boundary="{boundary}"',
-    }
-    folded = b"".join(POLICY.fold_binary(name, value) for name, value in mail.raw_items())
-    headers = folded + "".join(f"{name}: {value}\r\n" for name, value in own.items()).encode("ascii")
-    parts = (_part(boundary, "plain", content.text), _part(boundary, "html", content.html))
-    return headers + b"\r\n" + b"".join(parts) + f"--{boundary}--\r\n".encode()
-
-
-def _part(boundary: str, subtype: str, text: str) -> bytes:
-    head = (
-        f"--{boundary}\r\nContent-Type: text/{subtype}; charset=utf-8\r\n"
-        "Content-Transfer-Encoding: quoted-printable\r\n\r\n"
-    )
-    lines = "\r\n".join(text.splitlines()) + "\r\n"
-    return head.encode() + b2a_qp(lines.encode(), istext=True) + b"\r\n"
-
-
-def is_address(recipient: str) -> bool:
-    """Whether `recipient` is one that these headers and SMTP without SMTPUTF8 can carry."""
-    try:
-        return recipient.isascii() and bool(Address(addr_spec=recipient).domain)
-    except (ValueError, HeaderParseError, IndexError):
-        return False
-
-
 class SmtpConfig(ProviderConfig):
-    """An SMTP server that relays for us."""
+    """An SMTP server that relays for us.
+
+    `starttls` begins in the clear and goes on only over TLS, `tls` is TLS from the start; either way the server's
+    certificate must be one that this machine, or `ca_file`, vouches for. A connection that was idle for
+    `idle_seconds` is closed. `password` may hold several lines, tried in turn while it is being changed.
+    """
 
     kind: Literal["smtp"] = "smtp"
     host: str
     port: Annotated[int, Field(ge=1, le=65535)] = 25
     connections: Annotated[int, Field(ge=1, le=100)] = 4
+    idle_seconds: Annotated[float, Field(gt=0, le=3600)] = 30.0
     starttls: bool = False
+    tls: bool = False
+    ca_file: Path | None = None
     username: str | None = None
     password: Secret | None = None
+    dkim: DkimConfig | None = None
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.starttls and self.tls:
+            message = "starttls and tls exclude each other; port 587 takes starttls, port 465 tls"
+            raise ValueError(message)
+        return self
 
 
 class SmtpProvider:
@@ -99,11 +65,14 @@ class SmtpProvider:
     once = False
 
     def __init__(self, config: SmtpConfig, here: Surroundings) -> None:
+        """Raise SettingsError where the certificate or DKIM key cannot be used."""
         self.name = config.name
         self._sender = here.sender_email
+        self._signer = Signer(config.dkim) if config.dkim else None
         self._free: asyncio.LifoQueue[_Line] = asyncio.LifoQueue()
+        tls = _tls_of(config)
         for _ in range(config.connections):
-            self._free.put_nowait(_Line(config))
+            self._free.put_nowait(_Line(config, tls))
 
     async def start(self) -> None:
         """Nothing to do: connections wait for the first parcel."""
@@ -112,7 +81,7 @@ class SmtpProvider:
         """Hand over one e-mail."""
         sender = parcel.sender or self._sender
         try:
-            raw = serialise(parcel, sender)
+            raw = self._written(parcel, sender)
         except ValueError:
             return Answer.of(Fault.PERMANENT, "smtp_unwritable")
         line = await self._free.get()
@@ -122,7 +91,14 @@ class SmtpProvider:
             line.drop()
             raise
         finally:
+            line.rest()
             self._free.put_nowait(line)
+
+    def _written(self, parcel: Parcel, sender: str) -> bytes:
+        raw = serialise(parcel, sender)
+        if self._signer is None or not isinstance(parcel.content, EmailContent):
+            return raw
+        return self._signer.signed(raw, sender, parcel.content.written_at)
 
     async def close(self) -> None:
         """Close every connection that is not in use."""
@@ -131,13 +107,17 @@ class SmtpProvider:
 
 
 class _Line:
-    """One connection, made when first needed and made anew after a fault."""
+    """One connection, made when first needed, made anew after a fault, and closed when it has been idle."""
 
-    def __init__(self, config: SmtpConfig) -> None:
+    def __init__(self, config: SmtpConfig, tls: ssl.SSLContext | None) -> None:
         self._config = config
+        self._tls = tls
         self._client: aiosmtplib.SMTP | None = None
+        self._closing: asyncio.TimerHandle | None = None
 
     async def hand_over(self, sender: str, recipient: str, raw: bytes) -> Answer:
+        if self._closing is not None:
+            self._closing.cancel()
         try:
             client = await self._open_envelope(sender, recipient)
         except aiosmtplib.SMTPSenderRefused as refusal:
@@ -151,10 +131,18 @@ class _Line:
             return _refused_us(refusal)
         except _FAULTS as fault:
             self.drop()
-            return Answer.of(Fault.PASSING, _word(fault))
+            return _not_reached(fault)
         return await self._data(client, raw)
 
+    def rest(self) -> None:
+        """Nothing to do for now: close unless there is work again soon."""
+        if self._client is not None:
+            loop = asyncio.get_running_loop()
+            self._closing = loop.call_later(self._config.idle_seconds, self.drop)
+
     def drop(self) -> None:
+        if self._closing is not None:
+            self._closing.cancel()
         if self._client is not None:
             self._client.close()
             self._client = None
@@ -165,9 +153,37 @@ class _Line:
                 return await self._envelope(self._client, sender, recipient)
             except aiosmtplib.SMTPServerDisconnected:
                 self.drop()  # the server closed it while it was idle; a new one tells the truth
-        self._client = _client(self._config)
+            except aiosmtplib.SMTPSenderRefused as refusal:
+                if refusal.code not in _LOGGED_OUT:
+                    raise
+                self.drop()  # the password may have been changed, and we have the new one
+        self._client = self._made()
         await self._client.connect()
+        await self._log_in(self._client)
         return await self._envelope(self._client, sender, recipient)
+
+    def _made(self) -> aiosmtplib.SMTP:
+        return aiosmtplib.SMTP(
+            hostname=self._config.host,
+            port=self._config.port,
+            timeout=self._config.timeout_seconds,
+            start_tls=self._config.starttls,
+            use_tls=self._config.tls,
+            tls_context=self._tls,
+            local_hostname=socket.gethostname(),
+        )
+
+    async def _log_in(self, client: aiosmtplib.SMTP) -> None:
+        if self._config.username is None or self._config.password is None:
+            return
+        *former, last = self._config.password.all()
+        for password in former:
+            try:
+                await client.login(self._config.username, password)
+            except aiosmtplib.SMTPAuthenticationError:
+                continue
+            return
+        await client.login(self._config.username, last)
 
     async def _envelope(self, client: aiosmtplib.SMTP, sender: str, recipient: str) -> aiosmtplib.SMTP:
         await client.mail(sender)
@@ -193,16 +209,24 @@ class _Line:
             self.drop()
 
 
-def _client(config: SmtpConfig) -> aiosmtplib.SMTP:
-    return aiosmtplib.SMTP(
-        hostname=config.host,
-        port=config.port,
-        timeout=config.timeout_seconds,
-        start_tls=config.starttls,
-        username=config.username,
-        password=config.password.value() if config.password else None,
-        local_hostname=socket.gethostname(),
-    )
+def _tls_of(config: SmtpConfig) -> ssl.SSLContext | None:
+    if not config.starttls and not config.tls:
+        return None
+    try:
+        return ssl.create_default_context(cafile=config.ca_file)
+    except OSError as error:
+        message = f"{config.name}: cannot use ca_file {config.ca_file}: {error.strerror or error}; give certificates in PEM"
+        raise SettingsError(message) from error
+
+
+def _not_reached(fault: Exception) -> Answer:
+    """Nothing was sent. A certificate that nobody vouches for is ours to mend, and no message goes out meanwhile."""
+    seen: BaseException | None = fault
+    while seen is not None:
+        if isinstance(seen, ssl.SSLCertVerificationError):
+            return Answer.of(Fault.SENDER, "smtp_tls_untrusted")
+        seen = seen.__cause__ or seen.__context__
+    return Answer.of(Fault.PASSING, _word(fault))
 
 
 def _refusal(refusal: aiosmtplib.SMTPResponseException) -> Answer:
