@@ -175,9 +175,7 @@ class Settings(BaseModel):
     unknown_after_hours: Annotated[
         float, Field(gt=0, description="for how long call-backs and queries may still settle an unknown")
     ] = 24.0
-    reconcile_seconds: Annotated[
-        float, Field(gt=0, description="between two looks at what is unknown")
-    ] = 5.0
+    reconcile_seconds: Annotated[float, Field(gt=0, description="between two looks at what is unknown")] = 5.0
     reconcile_after_seconds: Annotated[
         float,
         Field(ge=0, description="age of a hand-over from which its provider is asked, or given it again"),
@@ -212,6 +210,14 @@ class Settings(BaseModel):
         int, Field(ge=1, le=1000, description="messages handed over at once: what a crash may leave unknown")
     ] = 20
     dispatcher_lease_seconds: Annotated[float, Field(gt=1)] = 30.0
+    sms_queueing_seconds: Annotated[
+        float,
+        Field(
+            ge=1,
+            le=36_000,
+            description="how long an SMS provider may hold a text; with less left of its hours it waits",
+        ),
+    ] = 30.0
 
     attribution_days: Annotated[float, Field(gt=0)] = 7.0
 

@@ -5,8 +5,10 @@ from uuid import UUID
 
 from services.dispatcher.domain.consent import SUPPRESSING
 from services.dispatcher.domain.policy import priority_of
-from services.dispatcher.domain.states import State
-from services.dispatcher.ledger import Connection, Customer, Ledger, queries
+from services.dispatcher.domain.states import Cause, State
+from services.dispatcher.ledger import Ledger, Move, queries
+from services.dispatcher.people import Connection, Customer
+from services.dispatcher.people import queries as of_people
 from shared.clock import Clock
 from shared.events import CustomerRecorded, EngagementKind, EngagementRecorded, MessageRequested
 from shared.ids import split_key
@@ -54,18 +56,20 @@ class Intake:
                 known = newest.get(customer)
                 if known is None or known.data.version < one.event.data.version:
                     newest[customer] = one.event
-        await connection.executemany(queries.erase_consent, sorted(erased))
-        await connection.executemany(queries.put_consent, [_consent_row(*item) for item in newest.items()])
+        await connection.executemany(of_people.erase_consent, sorted(erased))
+        await connection.executemany(of_people.forget_addresses, sorted(erased))
+        await connection.executemany(of_people.put_consent, [_consent_row(*item) for item in newest.items()])
 
     async def _engagements(self, connection: Connection, events: Sequence[EngagementRecorded]) -> None:
         stops = [
-            (event.shopid, event.customerid, event.data.channel, event.data.occurred_at, event.data.kind)
+            (event.shopid, event.customerid, event.data.channel, event.data.occurred_at, event.data.kind, None)
             for event in events
             if event.data.kind in SUPPRESSING
         ]
-        await connection.executemany(queries.suppress, sorted(stops))
+        await connection.executemany(of_people.suppress, sorted(stops))
         proven = [_uuid(event.data.message_id) for event in events if event.data.kind in _PROOF]
-        await self._ledger.confirm(connection, [message for message in proven if message])
+        arrived = [Move(message) for message in proven if message]
+        await self._ledger.learn(connection, Cause.EVIDENCE, arrived)
 
     async def _messages(self, connection: Connection, batch: Sequence[Admitted]) -> None:
         now = self._clock.machine()

@@ -14,19 +14,18 @@ from uuid import UUID
 import structlog
 
 from services.dispatcher import telling
-from services.dispatcher.domain.consent import Standing
-from services.dispatcher.domain.states import FINAL, Cause, State, sources, target
+from services.dispatcher.domain.consent import Standing, stopped
+from services.dispatcher.domain.policy import Withheld
+from services.dispatcher.domain.states import CERTAIN, Cause, State, sources, target
+from services.dispatcher.people import Connection, Customer, People
 from shared.clock import Clock
 from shared.db import load_queries
-from shared.events import Channel, Consent, EngagementKind, MessageRequested
+from shared.events import Channel, EngagementKind, MessageRequested
 from shared.kafka import outbox
 from shared.switches import Switch
 
 log = structlog.get_logger()
 queries = load_queries(Path(__file__).with_name("queries.sql"))
-
-Customer = tuple[str, str]
-Connection = Any  # asyncpg hands its own connection or a pool's proxy, which share no type
 
 _TOLD = {
     State.ACCEPTED: EngagementKind.ACCEPTED,
@@ -57,6 +56,15 @@ class Claimed:
 
 
 @dataclass(frozen=True, slots=True)
+class Going:
+    """A message that passed the last check: the provider that is to have it, and what it stands on."""
+
+    claimed: Claimed
+    provider: str
+    standing: Standing
+
+
+@dataclass(frozen=True, slots=True)
 class Move:
     """One message's change: why, the provider's reference, and when to try next (machine time)."""
 
@@ -69,7 +77,8 @@ class Move:
 class Ledger:
     """Statements for one worker. `connection` is always in the caller's transaction."""
 
-    def __init__(self, worker: UUID, clock: Clock, lease_seconds: float) -> None:
+    def __init__(self, worker: UUID, clock: Clock, lease_seconds: float, people: People) -> None:
+        self.people = people
         self._worker = worker
         self._clock = clock
         self._lease = timedelta(seconds=lease_seconds)
@@ -106,8 +115,15 @@ class Ledger:
         )
         return [_claimed(row) for row in rows]
 
-    async def hand_over(self, connection: Connection, providers: Mapping[UUID, str]) -> set[UUID]:
-        """Write that these are about to go to their providers; returns those that this worker still held."""
+    async def hand_over(self, connection: Connection, going: Sequence[Going]) -> set[UUID]:
+        """Write that these are about to go to their providers, and the consent that each stands on.
+
+        Returns those that go: not what another worker took meanwhile, nor what the address's holder told the provider to stop.
+        """
+        barred = [one for one in going if stopped(one.standing, _channel(one), one.provider)]
+        if barred:
+            await self._refuse_stopped(connection, barred)
+        free = [one for one in going if one not in barred] if barred else going
         now, cause = self._clock.machine(), Cause.HANDED_OVER
         rows = await connection.fetch(
             queries.hand_over,
@@ -116,13 +132,30 @@ class Ledger:
             self._worker,
             now,
             now + self._lease,
-            list(providers),
-            list(providers.values()),
+            self._clock.business(),
+            [one.claimed.message_id for one in free],
+            [one.provider for one in free],
+            [self.people.hash(_channel(one), one.claimed.event.data.recipient) for one in free],
+            [_proof(one) for one in free],
+            [one.standing.version for one in free],
         )
         return {row["message_id"] for row in rows}
 
+    async def _refuse_stopped(self, connection: Connection, barred: Sequence[Going]) -> None:
+        """A STOP that came before anything was sent to the address: now it is known whom it concerns."""
+        reason = Withheld.NO_CONSENT
+        await self.move(connection, Cause.REFUSED, [Move(one.claimed.message_id, reason) for one in barred])
+        for one in barred:
+            await self.people.suppress(
+                connection, [one.claimed.customer], _channel(one), "stopped", one.provider
+            )
+
     async def move(self, connection: Connection, cause: Cause, moves: Sequence[Move]) -> int:
-        """Apply one cause to messages of this worker, and tell; returns how many it found in its states."""
+        """Apply one cause to messages of this worker, and tell; returns how many it found in its states.
+
+        What goes under a key that a provider takes once is not withheld, but unknown again. A late *taken* counts even
+        where the message was to go again meanwhile.
+        """
         if not moves:
             return 0
         goal = target(cause)
@@ -135,11 +168,44 @@ class Ledger:
             [move.reason for move in moves],
             [move.reference for move in moves],
             [move.next_try for move in moves],
-            goal in FINAL or goal is State.ACCEPTED,
+            goal in CERTAIN,
             self._clock.machine(),
+            cause is not Cause.REFUSED,
         )
         await self._tell(connection, goal, rows)
+        if len(rows) < len(moves) and cause in _OTHERWISE:
+            found = {row["message_id"] for row in rows}
+            others = [move for move in moves if move.message_id not in found]
+            return len(rows) + await _OTHERWISE[cause](self, connection, others)
         return len(rows)
+
+    async def learn(
+        self, connection: Connection, cause: Cause, moves: Sequence[Move], provider: str | None = None
+    ) -> list[Any]:
+        """Apply what was learnt of messages, whoever holds them, and tell; returns their rows, with `came_from`.
+
+        With `provider`, only of those that it had last. A message that was never told as accepted, and was, is told.
+        """
+        if not moves:
+            return []
+        goal, unique = target(cause), {move.message_id: move for move in moves}
+        rows: list[Any] = await connection.fetch(
+            queries.learn,
+            goal,
+            sources(cause),
+            list(unique),
+            [move.reason for move in unique.values()],
+            [move.reference for move in unique.values()],
+            [move.next_try for move in unique.values()],
+            goal in CERTAIN,
+            self._clock.machine(),
+            provider,
+        )
+        if goal in _PROVING:
+            await self._tell(connection, State.ACCEPTED, [row for row in rows if _not_told(row)])
+        else:
+            await self._tell(connection, goal, rows)
+        return rows
 
     async def expire(self, connection: Connection) -> dict[Cause, int]:
         """End leases that ran out, whoever held them: to intended before hand-over, to unknown after it."""
@@ -173,49 +239,6 @@ class Ledger:
         }
         return {state: found.get(state, 0) for state in State}
 
-    async def confirm(self, connection: Connection, messages: Iterable[UUID]) -> int:
-        """Note proof that these arrived; one whose acceptance was never told is told now."""
-        cause = Cause.EVIDENCE
-        rows = await connection.fetch(
-            queries.confirm, target(cause), sources(cause), sorted(set(messages)), self._clock.machine()
-        )
-        await self._tell(
-            connection, State.ACCEPTED, [row for row in rows if row["came_from"] != State.ACCEPTED]
-        )
-        return len(rows)
-
-    async def standings(
-        self, connection: Connection, customers: Iterable[Customer]
-    ) -> dict[Customer, Standing]:
-        """Consent and suppressions of these customers; one that was never read is absent."""
-        wanted = sorted(set(customers))
-        rows = await connection.fetch(
-            queries.standings, [shop for shop, _ in wanted], [name for _, name in wanted]
-        )
-        suppressed: dict[Customer, dict[Channel, datetime]] = {}
-        consents: dict[Customer, dict[Channel, Consent]] = {}
-        for row in rows:
-            customer = (row["shop_id"], row["customer_id"])
-            consents[customer] = {
-                Channel(name): Consent.model_validate(given) for name, given in row["consent"].items()
-            }
-            if row["channel"]:
-                suppressed.setdefault(customer, {})[Channel(row["channel"])] = row["since"]
-        return {
-            customer: Standing(
-                known=True, consent=consents[customer], suppressed_since=suppressed.get(customer, {})
-            )
-            for customer in consents
-        }
-
-    async def suppress(
-        self, connection: Connection, customer: Customer, channel: Channel, reason: str
-    ) -> None:
-        """Stop a channel for a customer from now (business time) on, and tell."""
-        now = self._clock.business()
-        await connection.execute(queries.suppress, *customer, channel, now, reason)
-        await outbox.put(connection, [telling.opt_out(customer, channel, reason, now)])
-
     async def _tell(self, connection: Connection, state: State, rows: Sequence[Any]) -> None:
         kind = _TOLD.get(state)
         if kind is None:
@@ -224,6 +247,31 @@ class Ledger:
             log.debug(kind, message_id=str(row["message_id"]), reason=row["reason"], provider=row["provider"])
         now = self._clock.business()
         await outbox.put(connection, [telling.result(row, kind, now) for row in rows])
+
+
+async def _keep_back(ledger: Ledger, connection: Connection, moves: Sequence[Move]) -> int:
+    return await ledger.move(connection, Cause.KEPT_BACK, moves)
+
+
+async def _prove_taken(ledger: Ledger, connection: Connection, moves: Sequence[Move]) -> int:
+    return len(await ledger.learn(connection, Cause.PROOF_TAKEN, moves))
+
+
+_OTHERWISE = {Cause.REFUSED: _keep_back, Cause.TAKEN: _prove_taken}
+_PROVING = frozenset({State.ACCEPTED, State.CONFIRMED, State.UNDELIVERED})
+
+
+def _not_told(row: Any) -> bool:  # noqa: ANN401  asyncpg's record
+    return row["came_from"] not in (State.ACCEPTED, State.CONFIRMED)
+
+
+def _channel(going: Going) -> Channel:
+    return going.claimed.event.data.channel
+
+
+def _proof(going: Going) -> dict[str, Any]:
+    consent = going.standing.consent.get(_channel(going))
+    return consent.model_dump(mode="json", exclude_none=True) if consent else {}
 
 
 def _claimed(row: Any) -> Claimed:  # noqa: ANN401  asyncpg's record

@@ -7,31 +7,6 @@ INSERT INTO ledger (
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $8, $11)
 ON CONFLICT (message_id) DO NOTHING;
 
--- name: put_consent
-INSERT INTO consents AS mine (shop_id, customer_id, version, consent)
-VALUES ($1, $2, $3, $4)
-ON CONFLICT (shop_id, customer_id) DO UPDATE
-SET version = excluded.version, consent = excluded.consent
-WHERE mine.version < excluded.version;
-
--- name: erase_consent
-INSERT INTO consents (shop_id, customer_id, version, consent)
-VALUES ($1, $2, 0, '{}')
-ON CONFLICT (shop_id, customer_id) DO UPDATE SET version = 0, consent = '{}';
-
--- name: suppress
-INSERT INTO suppressions AS mine (shop_id, customer_id, channel, since, reason)
-VALUES ($1, $2, $3, $4, $5)
-ON CONFLICT (shop_id, customer_id, channel) DO UPDATE
-SET since = excluded.since, reason = excluded.reason
-WHERE mine.since < excluded.since;
-
--- name: standings
-SELECT consents.shop_id, consents.customer_id, consents.consent, suppressions.channel, suppressions.since
-FROM consents
-LEFT JOIN suppressions USING (shop_id, customer_id)
-WHERE (consents.shop_id, consents.customer_id) IN (SELECT * FROM unnest($1::text[], $2::text[]));
-
 -- name: claim
 -- The lines, found by leaps through the index: service messages before offers, and the shops of a channel in turns. Of each line
 -- a few more rows are looked at than are wanted, since other workers may be taking the first. $11: channels, with how many each
@@ -109,17 +84,40 @@ FROM positions
 WHERE topic = ANY ($1::text[]);
 
 -- name: hand_over
-UPDATE ledger
-SET state = $1, attempts = attempts + 1, provider = handed.provider, reason = NULL, lease_until = $5, changed_at = $4
-FROM unnest($6::uuid[], $7::text[]) AS handed (message_id, provider)
-WHERE ledger.message_id = handed.message_id AND ledger.state = ANY ($2::text[]) AND ledger.worker = $3
-RETURNING ledger.message_id;
+-- With the proof of consent beside it. What goes under a key goes to the provider that knows the key.
+WITH going AS (
+    SELECT *
+    FROM unnest($7::uuid[], $8::text[], $9::bytea[], $10::jsonb[], $11::bigint[])
+        AS going (message_id, provider, address_hash, consent, consent_version)
+), handed AS (
+    UPDATE ledger
+    SET state = $1, attempts = attempts + 1, provider = going.provider, reason = NULL, lease_until = $5, changed_at = $4,
+        handed_over_at = $4
+    FROM going
+    WHERE ledger.message_id = going.message_id
+        AND ledger.state = ANY ($2::text[])
+        AND ledger.worker = $3
+        AND (ledger.once_until IS NULL OR ledger.provider = going.provider)
+    RETURNING ledger.message_id, ledger.shop_id, ledger.customer_id, ledger.channel
+), proven AS (
+    INSERT INTO sends (
+        shop_id, customer_id, message_id, channel, provider, address_hash, handed_over_at, consent, consent_version
+    )
+    SELECT shop_id, customer_id, message_id, channel, provider, address_hash, $6, consent, consent_version
+    FROM handed
+    INNER JOIN going USING (message_id)
+    ON CONFLICT (shop_id, customer_id, message_id) DO UPDATE
+    SET provider = excluded.provider, address_hash = excluded.address_hash, handed_over_at = excluded.handed_over_at,
+        consent = excluded.consent, consent_version = excluded.consent_version
+)
+SELECT message_id
+FROM handed;
 
 -- name: move
 WITH found AS (
     SELECT message_id, ledger.state
     FROM ledger
-    WHERE message_id = ANY ($4::uuid[]) AND state = ANY ($2::text[]) AND worker = $3
+    WHERE message_id = ANY ($4::uuid[]) AND state = ANY ($2::text[]) AND worker = $3 AND ($10 OR once_until IS NULL)
     ORDER BY message_id
     FOR UPDATE
 )
@@ -135,6 +133,33 @@ SET state = $1,
     changed_at = $9
 FROM found
 INNER JOIN unnest($4::uuid[], $5::text[], $6::text[], $7::timestamptz[]) AS moved (message_id, reason, reference, next_try)
+    USING (message_id)
+WHERE ledger.message_id = found.message_id
+RETURNING ledger.message_id, ledger.shop_id, ledger.customer_id, ledger.channel, ledger.provider,
+    ledger.provider_reference, ledger.reason, found.state AS came_from;
+
+-- name: learn
+-- What may go again is held by nobody, and may go anywhere, unless it goes under a key (`same_key`).
+WITH found AS (
+    SELECT message_id, ledger.state
+    FROM ledger
+    WHERE message_id = ANY ($3::uuid[]) AND state = ANY ($2::text[]) AND ($9::text IS NULL OR provider = $9)
+    ORDER BY message_id
+    FOR UPDATE
+)
+UPDATE ledger
+SET state = $1,
+    reason = CASE WHEN $1 = 'accepted' THEN NULL ELSE coalesce(learnt.reason, ledger.reason) END,
+    provider_reference = coalesce(ledger.provider_reference, learnt.reference),
+    next_try = coalesce(learnt.next_try, ledger.next_try),
+    event = CASE WHEN $7 THEN NULL ELSE ledger.event END,
+    worker = CASE WHEN $1 = 'intended' THEN NULL ELSE ledger.worker END,
+    once_until = NULL,
+    doubted = doubted AND $1 <> 'intended',
+    lease_until = NULL,
+    changed_at = $8
+FROM found
+INNER JOIN unnest($3::uuid[], $4::text[], $5::text[], $6::timestamptz[]) AS learnt (message_id, reason, reference, next_try)
     USING (message_id)
 WHERE ledger.message_id = found.message_id
 RETURNING ledger.message_id, ledger.shop_id, ledger.customer_id, ledger.channel, ledger.provider,
@@ -169,21 +194,6 @@ WHERE message_id = ANY ($3::uuid[]) AND worker = $1 AND state IN ('claimed', 'ha
 SELECT message_id, state
 FROM ledger
 WHERE worker = $1 AND state IN ('claimed', 'handed_over') AND message_id <> ALL ($2::uuid[]);
-
--- name: confirm
-WITH found AS (
-    SELECT message_id, ledger.state
-    FROM ledger
-    WHERE message_id = ANY ($3::uuid[]) AND state = ANY ($2::text[])
-    ORDER BY message_id
-    FOR UPDATE
-)
-UPDATE ledger
-SET state = $1, event = NULL, lease_until = NULL, changed_at = $4
-FROM found
-WHERE ledger.message_id = found.message_id
-RETURNING ledger.message_id, shop_id, customer_id, channel, provider, provider_reference, reason,
-    found.state AS came_from;
 
 -- name: count_states
 SELECT state, count(*) AS messages

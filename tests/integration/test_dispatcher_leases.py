@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from shared.clock import ManualClock
-from tests.support.dispatching import Bench, bench, running
+from tests.support.dispatching import Bench, bench, going, running
 from tests.support.messages import START, customer, message
 from tests.support.waiting import eventually
 
@@ -45,8 +45,7 @@ async def test_a_hand_over_whose_worker_died_is_unknown_and_never_sent_again(
     await still.take(customer(1), event)
     dead, heir = still.worker(), still.worker()
     async with still.pool.acquire() as connection, connection.transaction():
-        await dead.ledger.claim(connection, 10)
-        await dead.ledger.hand_over(connection, {event.data.message_id: "smtp"})
+        await dead.ledger.hand_over(connection, going(await dead.ledger.claim(connection, 10)))
     moved.advance(timedelta(seconds=still.settings.dispatcher_lease_seconds + 1))
     await heir.leases.look()
     assert await still.state(event) == "unknown"
@@ -96,15 +95,13 @@ async def test_a_worker_that_lost_its_claim_cannot_hand_over(still: Bench, moved
     await still.take(customer(1), event)
     late, heir = still.worker(), still.worker()
     async with still.pool.acquire() as connection, connection.transaction():
-        await late.ledger.claim(connection, 10)
+        lost = await late.ledger.claim(connection, 10)
     moved.advance(timedelta(seconds=still.settings.dispatcher_lease_seconds + 1))
     await heir.leases.look()
     async with still.pool.acquire() as connection, connection.transaction():
-        await heir.ledger.claim(connection, 10)
-        assert await late.ledger.hand_over(connection, {event.data.message_id: "smtp"}) == set()
-        assert await heir.ledger.hand_over(connection, {event.data.message_id: "smtp"}) == {
-            event.data.message_id
-        }
+        held = await heir.ledger.claim(connection, 10)
+        assert await late.ledger.hand_over(connection, going(lost)) == set()
+        assert await heir.ledger.hand_over(connection, going(held)) == {event.data.message_id}
 
 
 async def test_what_was_written_as_handed_over_by_a_broken_commit_may_go_again(still: Bench) -> None:
@@ -112,7 +109,6 @@ async def test_what_was_written_as_handed_over_by_a_broken_commit_may_go_again(s
     await still.take(customer(1), event)
     worker = still.worker()
     async with still.pool.acquire() as connection, connection.transaction():
-        await worker.ledger.claim(connection, 10)
-        await worker.ledger.hand_over(connection, {event.data.message_id: "smtp"})
+        await worker.ledger.hand_over(connection, going(await worker.ledger.claim(connection, 10)))
         await worker.ledger.let_go(connection, worker.sender.holding())
     assert await still.state(event) == "intended"

@@ -15,6 +15,7 @@ from aiokafka import AIOKafkaConsumer
 from services.dispatcher.app import build
 from services.dispatcher.intake import Intake
 from services.dispatcher.ledger import Ledger
+from services.dispatcher.people import People
 from services.scheduler.guarding.throwing import read_switches, throw
 from shared.db import create_pool, migrate
 from shared.embedded import Infrastructure
@@ -167,7 +168,8 @@ async def test_who_unsubscribed_while_nobody_listened_gets_nothing(
     pool = await create_pool(settings, "dispatcher")
     await pool.execute(queries.put_back_hours, 2)
     async with pool.acquire() as connection, connection.transaction():
-        await Intake(Ledger(uuid4(), clock, 30), clock, lambda: None).handle(connection, [admitted(event)])
+        ledger = Ledger(uuid4(), clock, 30, People.of(settings, clock))
+        await Intake(ledger, clock, lambda: None).handle(connection, [admitted(event)])
     await pool.close()
     stop = engagement(1, EngagementKind.UNSUBSCRIBED, START)
     await _produce(settings, _keyed(ENGAGEMENT.name, stop))

@@ -16,7 +16,9 @@ from services.dispatcher.compose import Composer
 from services.dispatcher.delivery import load_delivery, surroundings
 from services.dispatcher.intake import Intake
 from services.dispatcher.leases import Leases
-from services.dispatcher.ledger import Ledger
+from services.dispatcher.domain.consent import Standing
+from services.dispatcher.ledger import Claimed, Going, Ledger
+from services.dispatcher.people import People
 from services.dispatcher.providers.base import Provider
 from services.dispatcher.sender import MakeParcel, Sender
 from shared.clock import Clock, SystemClock
@@ -77,7 +79,7 @@ class Bench:
 
     def worker(self, make_parcel: MakeParcel | None = None) -> Worker:
         """A further worker, not running."""
-        ledger = Ledger(uuid4(), self.clock, self.settings.dispatcher_lease_seconds)
+        ledger = Ledger(uuid4(), self.clock, self.settings.dispatcher_lease_seconds, self.people)
         sender = Sender(
             pool=self.pool,
             ledger=ledger,
@@ -90,6 +92,11 @@ class Bench:
         )
         return Worker(ledger, sender, Leases(self.pool, ledger, self.settings, sender.holding, sender.wake))
 
+    @property
+    def people(self) -> People:
+        """What the workers know of people."""
+        return People.of(self.settings, self.clock)
+
     async def take(self, *events: Event) -> None:
         """Read events as one batch."""
         await self._read([admitted(event) for event in events])
@@ -100,7 +107,7 @@ class Bench:
         await self._read([Admitted(Record(CUSTOMERS.name, 0, 0, key, None), None)])
 
     async def _read(self, batch: Sequence[Admitted]) -> None:
-        intake = Intake(Ledger(uuid4(), self.clock, 30), self.clock, lambda: None)
+        intake = Intake(Ledger(uuid4(), self.clock, 30, self.people), self.clock, lambda: None)
         async with self.pool.acquire() as connection, connection.transaction():
             await intake.handle(connection, batch)
 
@@ -150,6 +157,11 @@ class Bench:
     def mailed(self) -> list[str]:
         """Ids of the e-mails that the server kept, in order."""
         return [entry["message_id"] for entry in self.smtp.received()]
+
+
+def going(claimed: Sequence[Claimed], provider: str = "smtp") -> list[Going]:
+    """Claimed messages that passed every check."""
+    return [Going(one, provider, Standing(known=True)) for one in claimed]
 
 
 @asynccontextmanager

@@ -67,3 +67,6 @@ TREATMENTS = MappingProxyType(
         Fault.OPEN: Treatment(Result.UNKNOWN),
     }
 )
+
+ABOUT_ADDRESSES = frozenset({Fault.DEAD, Fault.STOPPED, Fault.SOFT})
+"""Classes that say something of the address, whatever the message."""

@@ -25,6 +25,7 @@ class Withheld(StrEnum):
     BAD_ADDRESS = "bad_address"
     UNRENDERABLE = "unrenderable"
     NO_PROVIDER = "no_provider"
+    DEAD_ADDRESS = "dead_address"
 
 
 class Held(StrEnum):
@@ -64,6 +65,8 @@ def check(
         return Held.CONSENT_NOT_READ
     if not allows(standing, message.channel):
         return Withheld.NO_CONSENT
+    if standing.dead:
+        return Withheld.DEAD_ADDRESS
     return Held.PAUSED if "pause" in thrown else None
 
 

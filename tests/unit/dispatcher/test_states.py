@@ -1,6 +1,8 @@
 """The ledger's states, as the page tells them."""
 
 import re
+from collections.abc import Iterable
+from itertools import permutations
 from pathlib import Path
 
 from services.dispatcher.domain.states import FINAL, TRANSITIONS, Cause, State
@@ -25,7 +27,7 @@ def test_the_page_explains_every_state() -> None:
 
 
 def test_the_database_knows_the_same_states() -> None:
-    sql = (SERVICE / "migrations" / "0001_initial.sql").read_text()
+    sql = (SERVICE / "migrations" / "0003_reports.sql").read_text()
     listed = sql.partition("state IN (")[2].partition(")")[0]
     assert re.findall(r"'(\w+)'", listed) == [str(state) for state in State]
 
@@ -46,4 +48,25 @@ def test_nothing_that_may_have_left_goes_back_unless_it_certainly_was_not_taken(
         for cause, (sources, target) in TRANSITIONS.items()
         if target is State.INTENDED and sources & {State.HANDED_OVER, State.UNKNOWN, State.ACCEPTED}
     }
-    assert back == {Cause.NOT_TAKEN_YET}
+    assert back == {Cause.NOT_TAKEN_YET, Cause.NOT_FOUND, Cause.SAME_KEY, Cause.SENT_AGAIN}
+
+
+def test_a_late_call_back_finds_a_message_wherever_it_stands_unless_it_was_withheld() -> None:
+    found = set().union(*(TRANSITIONS[cause][0] for cause in (Cause.EVIDENCE, Cause.FAILED)))
+    assert found | {State.CONFIRMED, State.UNDELIVERED, State.WITHHELD} == set(State)
+
+
+def test_whatever_order_reports_come_in_they_lead_to_the_same_state() -> None:
+    reports = (Cause.PROOF_TAKEN, Cause.EVIDENCE, Cause.FAILED)
+    for start in (State.HANDED_OVER, State.UNKNOWN, State.ACCEPTED, State.INTENDED, State.CLAIMED):
+        ends = {_after(start, order) for order in permutations(reports)}
+        assert ends == {State.UNDELIVERED}
+        ends = {_after(start, order) for order in permutations(reports[:2])}
+        assert ends == {State.CONFIRMED}
+
+
+def _after(state: State, causes: Iterable[Cause]) -> State:
+    for cause in causes:
+        found, to = TRANSITIONS[cause]
+        state = to if state in found else state
+    return state
