@@ -58,6 +58,21 @@ SENDS = Counter(
     "orderwake_sends_total", "Hand-overs to a provider, by channel and result.", ["channel", "result"]
 )
 SEND_SECONDS = Histogram("orderwake_send_seconds", "Time that a provider took to answer.", ["channel"])
+PROVIDER_OPEN = Gauge(
+    "orderwake_provider_open",
+    "Whether a provider is left alone because it fails (1) or not (0).",
+    ["provider"],
+)
+MESSAGES_HELD = Counter(
+    "orderwake_messages_held_total",
+    "Times that a claimed message was put back, by channel and reason.",
+    ["channel", "reason"],
+)
+CAMPAIGNS_HELD = Counter(
+    "orderwake_campaigns_held_total",
+    "Journeys paused on a channel because providers refused what they say.",
+    ["channel"],
+)
 LEDGER_STATE = Gauge("orderwake_ledger_messages", "Messages in the ledger, by state.", ["state"])
 
 PAIRS_UPDATED = Counter("orderwake_pairs_updated_total", "Pair counts changed.")

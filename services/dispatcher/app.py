@@ -14,6 +14,7 @@ from aiokafka import AIOKafkaProducer
 from services.dispatcher.compose import Composer
 from services.dispatcher.controls import Controls
 from services.dispatcher.delivery import Delivery, load_delivery, surroundings
+from services.dispatcher.flow import Flow
 from services.dispatcher.intake import Intake
 from services.dispatcher.leases import Leases
 from services.dispatcher.ledger import Ledger
@@ -24,7 +25,6 @@ from services.dispatcher.sender import Sender
 from shared import topics
 from shared.clock import Clock
 from shared.db import create_pool
-from shared.events import Channel
 from shared.kafka.follower import Follower
 from shared.kafka.guard import Guard
 from shared.kafka.outbox import Relay
@@ -58,11 +58,6 @@ class _Parts:
     delivery: Delivery
     providers: dict[str, Provider]
 
-    def preferred(self) -> dict[Channel, Provider]:
-        """The first provider of each channel's route."""
-        routes = {channel: self.delivery.route(channel, self.providers) for channel in Channel}
-        return {channel: route[0] for channel, route in routes.items() if route}
-
 
 async def _providers(delivery: Delivery, settings: Settings, stack: AsyncExitStack) -> dict[str, Provider]:
     """Every provider, started, by its name."""
@@ -78,12 +73,13 @@ def _assemble(settings: Settings, clock: Clock, parts: _Parts) -> Running:
     people = People.of(settings, clock)
     ledger = Ledger(uuid4(), clock, settings.dispatcher_lease_seconds, people)
     relay, controls = Relay(pool, parts.producer), Controls()
+    flow = Flow(parts.delivery, parts.providers, pool, clock)
     sender = Sender(
         pool=pool,
         ledger=ledger,
         clock=clock,
         settings=settings,
-        providers=parts.preferred(),
+        flow=flow,
         make_parcel=Composer(settings, clock).parcel,
         switches=controls.switches,
         told=relay.wake,
@@ -113,7 +109,14 @@ def _assemble(settings: Settings, clock: Clock, parts: _Parts) -> Running:
         async with pool.acquire() as connection:
             counts = await ledger.counts(connection)
         thrown = Counter(switch.control.action for switch in controls.switches())
-        return web.json_response({"messages": counts, "in_flight": len(sender.holding()), "switches": thrown})
+        return web.json_response(
+            {
+                "messages": counts,
+                "in_flight": len(sender.holding()),
+                "switches": thrown,
+                "providers": flow.status(),
+            }
+        )
 
     def ready() -> dict[str, bool]:
         return {"caught_up": consumer.caught_up, "controls": follower.caught_up}

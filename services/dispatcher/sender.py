@@ -1,25 +1,27 @@
-"""The loop that hands messages over: claim, render, check, write, hand over, write what came back.
+"""The loops that hand messages over: claim and render; check, write and hand over; write what came back.
 
-At most `dispatcher_claim` messages are handed over and unanswered at any moment: that is what a crash may
-leave unknown.
+They run side by side, so that one batch is claimed and rendered while another is checked and a third is on its way. At most
+`dispatcher_claim` messages are handed over and unanswered at any moment: that is what a crash may leave unknown.
 """
 
 import asyncio
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import timedelta
+from contextlib import suppress
+from dataclasses import replace
 from uuid import UUID
 
 import asyncpg
 import structlog
 
-from services.dispatcher import answers, links
+from services.dispatcher import answers
 from services.dispatcher.answers import Done
-from services.dispatcher.domain.consent import Standing
-from services.dispatcher.domain.policy import Held, Verdict, Withheld, check, wait_while_held
-from services.dispatcher.domain.states import Cause
-from services.dispatcher.ledger import Claimed, Connection, Going, Ledger, Move
+from services.dispatcher.checking import Checker, Claim
+from services.dispatcher.domain.policy import Withheld
+from services.dispatcher.flow import Flow, Lot, Share
+from services.dispatcher.ledger import Claimed, Ledger
 from services.dispatcher.news import News
-from services.dispatcher.providers.base import Answer, Fault, Parcel, Provider
+from services.dispatcher.providers.base import Answer, Fault, Parcel
 from shared import metrics
 from shared.clock import Clock
 from shared.events import Channel
@@ -36,7 +38,7 @@ MakeParcel = Callable[[Claimed], Parcel | Withheld]
 
 
 class Sender:
-    """One worker's loop.
+    """One worker's loops.
 
     `make_parcel` renders; `switches` gives the pauses as they are now; `told` hears of new events in the outbox.
     `finished` is set when the last answer is written.
@@ -49,24 +51,30 @@ class Sender:
         ledger: Ledger,
         clock: Clock,
         settings: Settings,
-        providers: Mapping[Channel, Provider],
+        flow: Flow,
         make_parcel: MakeParcel,
         switches: Callable[[], Iterable[Switch]],
         told: Callable[[], None],
     ) -> None:
         self._pool = pool
         self._ledger = ledger
-        self._news = News(clock, settings)
         self._clock = clock
+        self._news = News(clock, settings)
+        self._checker = Checker(ledger, self._news, clock, settings, switches)
         self._limit = settings.dispatcher_claim
-        self._providers = providers
+        self._flow = flow
         self._make_parcel = make_parcel
         self._switches = switches
         self._told = told
         self.finished = asyncio.Event()
-        self._awake = asyncio.Event()
         self._claimed: set[UUID] = set()
-        self._in_flight: dict[asyncio.Task[Done], UUID] = {}
+        self._prepared: deque[Claim] = deque()
+        self._in_flight: dict[UUID, asyncio.Task[None]] = {}
+        self._ended: list[Done] = []
+        self._left_behind = False
+        self._closing = False
+        self._fault: BaseException | None = None
+        self._awake, self._ready, self._answered = asyncio.Event(), asyncio.Event(), asyncio.Event()
 
     def wake(self) -> None:
         """There may be work: look now rather than at the next turn."""
@@ -74,56 +82,76 @@ class Sender:
 
     def holding(self) -> set[UUID]:
         """Messages whose leases this worker still needs."""
-        return self._claimed | set(self._in_flight.values())
+        return self._claimed | self._in_flight.keys()
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Send until `stopping` is set, then wait for the answers still owed and write them."""
+        feeding = asyncio.create_task(self._feed(stopping))
+        launching = asyncio.create_task(self._launch(stopping))
+        collecting = asyncio.create_task(self._collect())
         try:
-            while not stopping.is_set():
-                await self._turn()
-            while self._in_flight:
-                await self._settle(wait_for_work=False)
+            await asyncio.gather(self._closed(feeding, launching), collecting)
         finally:
-            for task in self._in_flight:
+            for task in (feeding, launching, collecting, *self._in_flight.values()):
                 task.cancel()
             self.finished.set()
 
-    async def _turn(self) -> None:
-        self._awake.clear()
-        free = self._limit - len(self._in_flight)
-        full = 2 * free < self._limit
-        if not full:
-            try:
-                full = await self.start_batch(free) == free
-            except PASSING as error:
-                log.warning("ledger_unreachable", error=type(error).__name__)
-                await self._let_go()
-        await self._settle(wait_for_work=not full)
+    async def _closed(self, *loops: "asyncio.Task[None]") -> None:
+        """When no loop hands anything over any more: give back what was claimed ahead."""
+        await asyncio.gather(*loops)
+        self._prepared.clear()
+        self._claimed.clear()
+        self._left_behind = True
+        with suppress(*PASSING):  # else the leases run out
+            await self._let_go()
+        self._closing = True
+        self._answered.set()
 
     async def start_batch(self, limit: int) -> int:
-        """Claim up to `limit` messages, begin to hand over those that pass; returns how many were claimed.
+        """Claim up to `limit` messages, begin to hand over those that pass; returns how many were claimed."""
+        count = await self._claim(limit)
+        batch = list(self._prepared)
+        self._prepared.clear()
+        if batch:
+            await self._hand_over_batch(batch)
+        return count
+
+    async def _feed(self, stopping: asyncio.Event) -> None:
+        """Keep a batch claimed and rendered ahead of what is on its way."""
+        while not stopping.is_set():
+            self._awake.clear()
+            try:
+                await self._let_go()
+                wanted = self._limit - len(self._prepared)
+                if 2 * wanted >= self._limit and await self._claim(wanted) == wanted:
+                    continue
+            except PASSING as error:
+                log.warning("ledger_unreachable", error=type(error).__name__)
+                await self._lose(())
+            await _pause(self._awake, IDLE_SECONDS)
+
+    async def _claim(self, limit: int) -> int:
+        """Claim and render up to `limit` messages, no more of a channel than may go; returns how many.
 
         None is while news of consent is stale, on any partition: a claim does not choose customers.
         """
+        ahead = Counter(claimed.event.data.channel for claimed, _ in self._prepared)
+        rooms = self._flow.rooms(limit, ahead)
+        if not rooms:
+            return 0
         async with self._pool.acquire() as connection, connection.transaction():
             if not await self._news.fresh(connection):
                 return 0
-            claimed = await self._ledger.claim(connection, limit, self._switches())
-            self._claimed = {one.message_id for one in claimed}
-        if not claimed:
-            return 0
-        parcels = {one.message_id: self._parcel(one) for one in claimed}
-        async with self._pool.acquire() as connection, connection.transaction():
-            going = await self._last_check(connection, claimed, parcels)
-        for one, parcel in going:
-            self._in_flight[asyncio.create_task(self._hand_over(one, parcel))] = one.message_id
-        self._claimed = set()
-        if len(going) < len(claimed):
-            self._told()
+            claimed = await self._ledger.claim(connection, limit, self._switches(), rooms, self._flow.shops())
+        self._claimed |= {one.message_id for one in claimed}
+        for one in claimed:
+            self._prepared.append((one, self._parcel(one)))
+            self._ready.set()
+            await asyncio.sleep(0)  # rendering is work: answers that came meanwhile are read
         return len(claimed)
 
     def _parcel(self, claimed: Claimed) -> Parcel | Withheld:
-        if claimed.event.data.channel not in self._providers:
+        if not self._flow.routed(claimed.event.data.channel):
             return Withheld.NO_PROVIDER
         try:
             return self._make_parcel(claimed)
@@ -131,75 +159,94 @@ class Sender:
             log.error("not_composed", message_id=str(claimed.message_id), error=type(error).__name__)  # noqa: TRY400  a traceback may hold an address
             return Withheld.UNRENDERABLE
 
-    async def _last_check(
-        self, connection: Connection, claimed: Sequence[Claimed], parcels: Mapping[UUID, Parcel | Withheld]
-    ) -> list[tuple[Claimed, Parcel]]:
-        """Write who goes, waits or is refused, by the newest consent; returns those who go."""
-        fresh = await self._news.fresh(connection)  # first: what is read after it is no older than it says
-        standings = await self._ledger.people.standings(connection, claimed)
-        verdicts = self._verdicts(claimed, standings, fresh=fresh)
-        machine = self._clock.machine()
-        refused, held, going = [], [], []
-        for one, verdict in zip(claimed, verdicts, strict=True):
-            parcel = parcels[one.message_id]
-            if isinstance(verdict, Held):
-                next_try = machine + timedelta(seconds=wait_while_held(verdict, one.put_back))
-                held.append(Move(one.message_id, verdict, next_try=next_try))
-            elif isinstance(parcel, Parcel) and verdict is None:
-                going.append((one, parcel))
-            else:
-                refused.append(Move(one.message_id, verdict or str(parcel)))
-                metrics.SENDS.labels(one.event.data.channel, "withheld").inc()
-        await self._ledger.move(connection, Cause.PUT_BACK, held)
-        await self._ledger.move(connection, Cause.REFUSED, refused)
-        leaving = [
-            Going(one, self._providers[one.event.data.channel].name, standings[one.message_id])
-            for one, _ in going
-        ]
-        ours = await self._ledger.hand_over(connection, leaving)
-        await links.keep(
-            connection, [link for one, parcel in going if one.message_id in ours for link in parcel.links]
-        )
-        return [(one, parcel) for one, parcel in going if one.message_id in ours]
+    async def _launch(self, stopping: asyncio.Event) -> None:
+        """Hand over what is prepared, whenever there is room for half of all that may be on its way, or for all there is."""
+        while not stopping.is_set():
+            self._ready.clear()
+            batch = self._next_batch()
+            if not batch:
+                await _pause(self._ready, IDLE_SECONDS)
+                continue
+            self._awake.set()
+            try:
+                await self._hand_over_batch(batch)
+            except PASSING as error:
+                log.warning("ledger_unreachable", error=type(error).__name__)
+                await self._lose([claimed.message_id for claimed, _ in batch])
 
-    def _verdicts(
-        self, claimed: Sequence[Claimed], standings: Mapping[UUID, Standing], *, fresh: bool
-    ) -> list[Verdict]:
-        if not fresh:
-            return [Held.NEWS_STALE] * len(claimed)
-        switches, now = list(self._switches()), self._clock.business()
-        return [
-            check(one.event.shopid, one.event.data, standings.get(one.message_id, Standing()), switches, now)
-            for one in claimed
-        ]
+    def _next_batch(self) -> list[Claim]:
+        """What is prepared, as far as the limit and the providers' concurrency leave room; others keep their places."""
+        free = self._limit - len(self._in_flight)
+        if free < min(len(self._prepared), max(self._limit // 2, 1)):
+            return []
+        rooms: dict[Channel, int] = {channel: self._flow.free(channel) for channel in Channel}
+        batch: list[Claim] = []
+        kept: deque[Claim] = deque()
+        while self._prepared and len(batch) < free:
+            one = self._prepared.popleft()
+            channel = one[0].event.data.channel
+            rooms[channel] -= 1
+            (batch if rooms[channel] >= 0 else kept).append(one)
+        self._prepared.extendleft(reversed(kept))
+        return batch
 
-    async def _hand_over(self, claimed: Claimed, parcel: Parcel) -> Done:
-        channel = claimed.event.data.channel
+    async def _hand_over_batch(self, batch: Sequence[Claim]) -> None:
+        """Find providers, check for the last time, write who goes, and call."""
+        shares = await self._flow.share_out(one for one, parcel in batch if isinstance(parcel, Parcel))
+        unused: dict[UUID, Share] = dict(shares)
+        try:
+            async with self._pool.acquire() as connection, connection.transaction():
+                going = await self._checker.check(connection, batch, shares)
+            for one, parcel, lot in going:
+                del unused[one.message_id]
+                task = asyncio.create_task(self._hand_over(one, parcel, lot))
+                self._in_flight[one.message_id] = task
+                task.add_done_callback(self._note_fault)
+        finally:
+            await self._give_back(unused)
+        self._claimed.difference_update(one.message_id for one, _ in batch)
+        if len(going) < len(batch):
+            self._told()
+
+    async def _give_back(self, unused: Mapping[UUID, Share]) -> None:
+        with suppress(*PASSING):  # costs a moment of a rate
+            await self._flow.give_back(unused.values())
+
+    async def _hand_over(self, claimed: Claimed, parcel: Parcel, lot: Lot) -> None:
+        channel, provider = claimed.event.data.channel, lot.provider
         started = self._clock.monotonic()
         try:
-            answer = await self._providers[channel].send(parcel)
+            answer = await provider.send(_addressed(claimed, parcel, lot))
         except Exception as error:  # noqa: BLE001  whatever a provider's code does, the message may have left
-            log.error("provider_failed", error=type(error).__name__)  # noqa: TRY400  a traceback may hold an address
+            log.error("provider_failed", provider=provider.name, error=type(error).__name__)  # noqa: TRY400  a traceback may hold an address
             answer = Answer.of(Fault.OPEN, "provider_failed")
         metrics.SEND_SECONDS.labels(channel).observe(self._clock.monotonic() - started)
         metrics.SENDS.labels(channel, "our_fault" if answer.our_fault else answer.result).inc()
-        if answer.our_fault:
-            log.error("sender_refused", channel=channel, reason=answer.reason)
-        return Done(claimed, answer, self._providers[channel].name)
+        trip = self._flow.hear(lot, claimed, answer)
+        elsewhere = self._flow.elsewhere(claimed, answer, provider.name)
+        self._ended.append(Done(claimed, answer, provider.name, elsewhere, trip))
+        self._answered.set()
 
-    async def _settle(self, *, wait_for_work: bool) -> None:
-        """Wait for an answer, or for work if there is room for more, and write the answers that came."""
-        waking = asyncio.ensure_future(self._awake.wait())
-        waiting = {*self._in_flight, waking} if wait_for_work else set(self._in_flight)
-        timeout = IDLE_SECONDS if wait_for_work else None
-        if waiting:
-            await asyncio.wait(waiting, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
-        waking.cancel()
-        ended = [task for task in self._in_flight if task.done()]
-        if ended:
-            await self._write([task.result() for task in ended])
-            for task in ended:
-                del self._in_flight[task]
+    def _note_fault(self, task: "asyncio.Task[None]") -> None:
+        if not task.cancelled() and task.exception():
+            self._fault = task.exception()
+            self._answered.set()
+
+    async def _collect(self) -> None:
+        """Write answers as they come, those that came while others were written together; to the last one owed."""
+        while not self._closing or self._in_flight:
+            self._answered.clear()
+            if self._fault:
+                raise self._fault
+            if self._ended:
+                ended, self._ended = self._ended, []
+                await self._write(ended)
+                for done in ended:
+                    del self._in_flight[done.claimed.message_id]
+                self._ready.set()
+                self._awake.set()
+            else:
+                await _pause(self._answered, IDLE_SECONDS)
 
     async def _write(self, done: Sequence[Done]) -> None:
         """Write answers, however long the database is away: they cannot be had twice."""
@@ -213,12 +260,28 @@ class Sender:
                 await asyncio.sleep(RETRY_SECONDS)
         self._told()
 
-    async def _let_go(self) -> None:
-        """After a fault while claiming: what is not in flight reached no provider, so it may go again."""
-        self._claimed = set()
+    async def _lose(self, messages: Iterable[UUID]) -> None:
+        """After a fault: what is not in flight reached no provider, so it may go again."""
+        self._claimed.difference_update(messages)
+        self._left_behind = True
         await asyncio.sleep(RETRY_SECONDS)
-        try:
+
+    async def _let_go(self) -> None:
+        """Give back what this worker no longer holds, once the ledger can be reached."""
+        if self._left_behind:
             async with self._pool.acquire() as connection, connection.transaction():
                 await self._ledger.let_go(connection, self.holding())
-        except PASSING as error:
-            log.warning("ledger_unreachable", error=type(error).__name__)
+            self._left_behind = False
+
+
+def _addressed(claimed: Claimed, parcel: Parcel, lot: Lot) -> Parcel:
+    """The parcel with the shop's own sender at this provider."""
+    shop, journey = claimed.event.shopid, claimed.event.data.journey
+    if (parcel.sender or not lot.sender) and parcel.shop and parcel.journey:
+        return parcel
+    return replace(parcel, sender=parcel.sender or lot.sender, shop=shop, journey=journey)
+
+
+async def _pause(event: asyncio.Event, seconds: float) -> None:
+    with suppress(TimeoutError):
+        await asyncio.wait_for(event.wait(), seconds)

@@ -333,8 +333,8 @@ class _OddWords(SmtpProvider):
 
 
 async def test_words_that_no_database_takes_do_not_hold_up_answers(stack: Bench) -> None:
-    stack.providers[Channel.EMAIL] = _OddWords(
-        SmtpConfig(name="odd", host="127.0.0.1"), Surroundings(None, "offers@shop.example.com")
+    stack.providers["smtp"] = _OddWords(
+        SmtpConfig(name="smtp", host="127.0.0.1"), Surroundings(None, "offers@shop.example.com")
     )
     event = message(1)
     await stack.take(customer(1), event)

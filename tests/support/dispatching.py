@@ -13,10 +13,11 @@ from uuid import UUID, uuid4
 import asyncpg
 
 from services.dispatcher.compose import Composer
-from services.dispatcher.delivery import load_delivery, surroundings
+from services.dispatcher.delivery import Delivery, load_delivery, surroundings
+from services.dispatcher.domain.consent import Standing
+from services.dispatcher.flow import Flow
 from services.dispatcher.intake import Intake
 from services.dispatcher.leases import Leases
-from services.dispatcher.domain.consent import Standing
 from services.dispatcher.ledger import Claimed, Going, Ledger
 from services.dispatcher.people import People
 from services.dispatcher.providers.base import Provider
@@ -24,7 +25,6 @@ from services.dispatcher.sender import MakeParcel, Sender
 from shared.clock import Clock, SystemClock
 from shared.db import create_pool, load_queries, migrate
 from shared.events import (
-    Channel,
     Engagement,
     EngagementRecorded,
     Event,
@@ -62,6 +62,7 @@ class Worker:
 
     ledger: Ledger
     sender: Sender
+    flow: Flow
     leases: Leases
 
 
@@ -74,23 +75,27 @@ class Bench:
     clock: Clock
     smtp: FakeSmtp
     twilio: FakeTwilio
-    providers: dict[Channel, Provider]
+    delivery: Delivery
+    providers: dict[str, Provider]
     switches: list[Switch] = field(default_factory=list)
 
     def worker(self, make_parcel: MakeParcel | None = None) -> Worker:
         """A further worker, not running."""
         ledger = Ledger(uuid4(), self.clock, self.settings.dispatcher_lease_seconds, self.people)
+        flow = Flow(self.delivery, self.providers, self.pool, self.clock)
         sender = Sender(
             pool=self.pool,
             ledger=ledger,
             clock=self.clock,
             settings=self.settings,
-            providers=self.providers,
+            flow=flow,
             make_parcel=make_parcel or Composer(self.settings, self.clock).parcel,
             switches=lambda: self.switches,
             told=lambda: None,
         )
-        return Worker(ledger, sender, Leases(self.pool, ledger, self.settings, sender.holding, sender.wake))
+        return Worker(
+            ledger, sender, flow, Leases(self.pool, ledger, self.settings, sender.holding, sender.wake)
+        )
 
     @property
     def people(self) -> People:
@@ -182,12 +187,12 @@ async def bench(
         await migrate(database_url, "dispatcher", MIGRATIONS)
         pool = await create_pool(settings, "dispatcher")
         stack.push_async_callback(pool.close)
-        providers = load_delivery(settings).make(surroundings(settings))
+        delivery = load_delivery(settings)
+        providers = delivery.make(surroundings(settings))
         for provider in providers.values():
             await provider.start()
             stack.push_async_callback(provider.close)
-        by_channel = {provider.channel: provider for provider in providers.values()}
-        made = Bench(pool, settings, clock, smtp, twilio, by_channel)
+        made = Bench(pool, settings, clock, smtp, twilio, delivery, providers)
         await made.place(clock.machine() + timedelta(days=1))
         yield made
 

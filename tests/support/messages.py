@@ -65,6 +65,7 @@ def message(number: int, channel: Channel = Channel.EMAIL, **changes: Any) -> Me
         "step": "pair",
         "template": "skincare/complete-your-routine" if email else "skincare/expires-tonight",
         "locale": "en-US",
+        "time_zone": "Europe/London",
         "context": CONTEXT,
         "created_at": START,
         "valid_until": START + timedelta(days=1),

@@ -1,16 +1,13 @@
-"""The last check before hand-over, and how long to wait before another try."""
+"""The last check before hand-over, and how long to wait before another look."""
 
 from collections.abc import Iterable
 from datetime import datetime
 from enum import StrEnum
-from uuid import UUID
 
 from services.dispatcher.domain.consent import Standing, allows
 from shared.events import Message
 from shared.switches import Switch
 
-FIRST_WAIT_SECONDS = 0.5
-LONGEST_WAIT_SECONDS = 60.0
 HELD_SECONDS = 1.0
 FIRST_UNREAD_SECONDS = 0.25
 LONGEST_UNREAD_SECONDS = 30.0
@@ -26,6 +23,7 @@ class Withheld(StrEnum):
     UNRENDERABLE = "unrenderable"
     NO_PROVIDER = "no_provider"
     DEAD_ADDRESS = "dead_address"
+    QUIET_HOURS = "quiet_hours"
 
 
 class Held(StrEnum):
@@ -34,6 +32,10 @@ class Held(StrEnum):
     CONSENT_NOT_READ = "consent_not_read"
     PAUSED = "paused"
     NEWS_STALE = "news_stale"
+    QUIET_HOURS = "quiet_hours"
+    LIMITED = "limited"
+    QUOTA_USED = "quota_used"
+    PROVIDER_AWAY = "provider_away"
 
 
 Verdict = Withheld | Held | None
@@ -79,14 +81,3 @@ def wait_while_held(held: Held, put_back: int) -> float:
     if held is not Held.CONSENT_NOT_READ:
         return HELD_SECONDS
     return min(FIRST_UNREAD_SECONDS * 2.0 ** min(put_back, 16), LONGEST_UNREAD_SECONDS)
-
-
-def wait_before_retry(message_id: UUID, attempts: int, asked_seconds: float | None = None) -> float:
-    """Machine seconds until the next try: doubling from half a second to a minute, spread by up to a quarter.
-
-    What a provider asked for is the least. The spread is a hash of message and attempt, so messages part
-    company.
-    """
-    doubled = min(FIRST_WAIT_SECONDS * 2.0 ** min(max(attempts - 1, 0), 16), LONGEST_WAIT_SECONDS)
-    spread = (message_id.int + attempts * 0x9E3779B97F4A7C15) % 1009 / 1009
-    return max(doubled, asked_seconds or 0.0) * (1 + spread / 4)

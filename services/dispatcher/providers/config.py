@@ -25,6 +25,9 @@ class ProviderConfig(BaseModel):
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,40}$")]
     limits: Limits = Limits()
+    sender_limits: Annotated[
+        Limits | None, Field(description="of each sender's address or number at this provider")
+    ] = None
     timeout_seconds: Annotated[
         float, Field(gt=0, le=120, description="for connecting, and for the answer")
     ] = 10.0
