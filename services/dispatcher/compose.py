@@ -10,11 +10,11 @@ from services.dispatcher.content.library import TEMPLATES, Library
 from services.dispatcher.domain.policy import Withheld
 from services.dispatcher.domain.rendering import Unrenderable, render_email, render_sms
 from services.dispatcher.ledger import Claimed
+from services.dispatcher.linking import Linking
 from services.dispatcher.providers.base import EmailContent, Parcel, SmsContent
 from services.dispatcher.providers.smtp import is_address
 from shared.clock import Clock
 from shared.events import Channel, Message
-from shared.links import Clicked, Links
 from shared.settings import Settings
 
 log = structlog.get_logger()
@@ -26,7 +26,7 @@ class Composer:
     def __init__(self, settings: Settings, clock: Clock, folder: Path = TEMPLATES) -> None:
         self._settings = settings
         self._clock = clock
-        self._links = Links(settings.public_url, settings.link_secret.get_secret_value())
+        self._linking = Linking(settings)
         self._templates = Library.of(folder)
 
     def parcel(self, claimed: Claimed) -> Parcel | Withheld:
@@ -40,11 +40,13 @@ class Composer:
         if isinstance(content, EmailContent) and not is_address(message.recipient):
             return Withheld.BAD_ADDRESS
         valid_for = (message.valid_until - self._clock.business()).total_seconds()
-        return Parcel(message.message_id, message.recipient, content, valid_for)
+        short = self._linking.short(claimed) if isinstance(content, SmsContent) else None
+        links = (short,) if short else ()
+        return Parcel(message.message_id, message.recipient, content, valid_for, links=links)
 
     def _email(self, claimed: Claimed) -> EmailContent:
         message = claimed.event.data
-        unsubscribe = self._url(claimed, "unsubscribe")
+        unsubscribe = self._linking.action(claimed, "unsubscribe")
         view = self._view(claimed, unsubscribe)
         rendered = render_email(self._templates, message.template, view, message.locale, message.time_zone)
         shop_name = " ".join(str(message.context.get("shop_name") or claimed.event.shopid).split())
@@ -55,19 +57,18 @@ class Composer:
     def _sms(self, claimed: Claimed) -> SmsContent:
         message: Message = claimed.event.data
         fallback = self._settings.public_url
-        rendered = render_sms(self._templates, message.template, message.context, message.locale, fallback)
+        short = self._linking.short(claimed)
+        view = {**message.context, "link": short.url if short else None}
+        rendered = render_sms(self._templates, message.template, view, message.locale, fallback)
         return SmsContent(rendered.body)
 
     def _view(self, claimed: Claimed, unsubscribe: str) -> Mapping[str, Any]:
-        context = claimed.event.data.context
+        context = self._linking.tracked(claimed)
         return {
             **context,
-            "answer_links": {answer: self._url(claimed, answer) for answer in context.get("answers", ())},
+            "answer_links": {
+                answer: self._linking.action(claimed, answer) for answer in context.get("answers", ())
+            },
             "unsubscribe_url": unsubscribe,
             "postal_address": self._settings.postal_address,
         }
-
-    def _url(self, claimed: Claimed, action: str) -> str:
-        shop, customer = claimed.customer
-        message = claimed.event.data
-        return self._links.url(Clicked(action, shop, customer, message.channel, str(message.message_id)))
