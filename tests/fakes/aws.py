@@ -9,7 +9,7 @@ from uuid import NAMESPACE_URL, uuid5
 from aiohttp import web
 
 from tests.fakes.asking import Ask, Refusal
-from tests.fakes.aws_model import AwsModel
+from tests.fakes.aws_model import AwsModel, model
 from tests.fakes.aws_signing import ACCESS_KEY, REGION, SECRET_KEY, wrong_signature
 from tests.fakes.callbacks import CallBack
 from tests.fakes.core import Entry, HttpFake
@@ -45,7 +45,7 @@ class AwsFake(HttpFake):
     @cached_property
     def model(self) -> AwsModel:
         """The operation's."""
-        return AwsModel(self.service, self.operation)
+        return model(self.service, self.operation)
 
     def routes(self) -> list[web.RouteDef]:
         """Beside the service's own: the certificate, and the confirmation of a subscription."""

@@ -4,6 +4,7 @@ import base64
 import binascii
 import re
 from collections.abc import Iterator, Mapping
+from functools import cache
 from typing import Any
 
 from botocore.loaders import Loader
@@ -15,9 +16,9 @@ class AwsModel:
     """One operation of a service, as AWS publishes it."""
 
     def __init__(self, service: str, operation: str) -> None:
-        model = ServiceModel(Loader().load_service_model(service, "service-2"), service)
-        self._shape = model.operation_model(operation).input_shape
-        self.version = str(model.api_version)
+        published = ServiceModel(Loader().load_service_model(service, "service-2"), service)
+        self._shape = published.operation_model(operation).input_shape
+        self.version = str(published.api_version)
 
     def violations(self, told: Mapping[str, Any]) -> list[str]:
         """What is wrong with a JSON body."""
@@ -34,6 +35,12 @@ class AwsModel:
         left = dict(fields)
         found = _unflattened(left, self._shape, "")
         return found or {}, sorted(left)
+
+
+@cache
+def model(service: str, operation: str) -> AwsModel:
+    """An operation, read once."""
+    return AwsModel(service, operation)
 
 
 def decoded_blob(text: str) -> bytes:

@@ -20,7 +20,7 @@ from tests.fakes.callbacks import CallBack, CallBacks, Telling
 from tests.fakes.fates import Fates, Planned
 from tests.fakes.faults import Faults
 from tests.fakes.log import ReceivedLog, read
-from tests.fakes.specification import CONTRACTS, Specification
+from tests.fakes.specification import CONTRACTS, Specification, specification
 
 WIRE = ("drop_before", "timeout_before", "timeout_after", "drop_after")
 _RECEIVED, _CALLED_BACK = "received.jsonl", "called_back.jsonl"
@@ -124,7 +124,9 @@ class HttpFake(ABC):
         self.call_backs.start()
 
     async def stop(self) -> None:
-        """Let stalled requests go, forget what was not told, close."""
+        """Let stalled requests go, forget what was not told, close; once."""
+        if self._closing.is_set():
+            return
         self._closing.set()
         self.gate.set()
         await self.call_backs.stop()
@@ -191,7 +193,7 @@ class HttpFake(ABC):
     def published(self) -> Specification | None:
         """The published specification, if it is here."""
         path = CONTRACTS / "openapi" / self.specification
-        return Specification(path) if self.specification and path.exists() else None
+        return specification(path) if self.specification and path.exists() else None
 
     def found_wrong(self, ask: Ask) -> list[str]:
         """What in a request breaks the specification."""

@@ -110,9 +110,11 @@ class FakePush(HttpFake):
 
     def subscription(self, name: str) -> dict[str, Any]:
         """What a browser hands to the shop: PushSubscription.toJSON()."""
-        browser = _browser(name)
-        keys = {"p256dh": _b64(browser.public), "auth": _b64(browser.auth)}
-        return {"endpoint": f"{self.url}/push/{name}", "expirationTime": None, "keys": keys}
+        return {
+            "endpoint": f"{self.url}/push/{name}",
+            "expirationTime": None,
+            "keys": subscription_keys(name),
+        }
 
     def routes(self) -> list[web.RouteDef]:
         """The push resource, and its subscription for those who run this as a process."""
@@ -206,6 +208,12 @@ def wrong_token(token: str, key: str, origin: str, now: datetime) -> str | None:
         "sub is no mailto: or https: address": claims.get("sub", "").startswith(("mailto:", "https://")),
     }
     return next((wrong for wrong, right in rules.items() if not right), None)
+
+
+def subscription_keys(name: str) -> dict[str, str]:
+    """The public half of a subscription's keys, as browsers hand it out."""
+    browser = _browser(name)
+    return {"p256dh": _b64(browser.public), "auth": _b64(browser.auth)}
 
 
 def _browser(name: str) -> Browser:

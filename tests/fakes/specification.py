@@ -1,6 +1,7 @@
 """Checks requests against a published OpenAPI document."""
 
 import json
+from functools import cache
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -44,3 +45,9 @@ class _Adapter:
         self.parameters = RequestParameters(
             query=ImmutableMultiDict(request.query.items()), header=Headers(dict(request.headers)), path={}
         )
+
+
+@cache
+def specification(path: Path) -> Specification:
+    """A document, read once."""
+    return Specification(path)
