@@ -113,7 +113,7 @@ async def test_a_request_passes_the_published_specification(fake: FakeSendGrid, 
     if not fake.checked:
         pytest.skip("../shared with SendGrid's specification is not here")
     assert (await answer(_provider(tmp_path, url=fake.url), parcel())).result is Result.ACCEPTED
-    assert fake.violations == []
+    assert (fake.requests, fake.violations) == (1, [])
 
 
 async def test_a_message_carries_its_id_its_parts_and_a_whole_unsubscribe_link(

@@ -6,6 +6,7 @@ from pydantic import Field
 
 from services.dispatcher.providers.base import Provider
 from services.dispatcher.providers.config import Surroundings
+from services.dispatcher.providers.postmark import PostmarkConfig, PostmarkProvider
 from services.dispatcher.providers.resend import ResendConfig, ResendProvider
 from services.dispatcher.providers.sendgrid import SendGridConfig, SendGridProvider
 from services.dispatcher.providers.smtp import SmtpConfig, SmtpProvider
@@ -13,7 +14,8 @@ from services.dispatcher.providers.twilio import TwilioConfig, TwilioProvider
 from services.dispatcher.providers.vonage import VonageConfig, VonageProvider
 
 AnyConfig = Annotated[
-    SmtpConfig | ResendConfig | SendGridConfig | TwilioConfig | VonageConfig, Field(discriminator="kind")
+    SmtpConfig | PostmarkConfig | ResendConfig | SendGridConfig | TwilioConfig | VonageConfig,
+    Field(discriminator="kind"),
 ]
 
 
@@ -22,6 +24,8 @@ def make(config: AnyConfig, here: Surroundings) -> Provider:
     match config:
         case SmtpConfig():
             return SmtpProvider(config, here)
+        case PostmarkConfig():
+            return PostmarkProvider(config, here)
         case ResendConfig():
             return ResendProvider(config, here)
         case SendGridConfig():

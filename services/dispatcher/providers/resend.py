@@ -113,8 +113,8 @@ class ResendProvider(MailOverHttp):
 def judge(reply: Reply) -> Answer:
     """What a reply says of the hand-over. A 5xx may have been taken; the same key settles it."""
     answer = reply.json()
-    if reply.status == _TAKEN:
-        return Answer.accepted(text_of(answer, "id") or None)
+    if reply.status == _TAKEN and text_of(answer, "id"):
+        return Answer.accepted(text_of(answer, "id"))
     name = text_of(answer, "name")
     reason = f"resend_{name or reply.status}"
     if not _REFUSED <= reply.status < _SERVER_FAULT:
