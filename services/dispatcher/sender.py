@@ -232,6 +232,11 @@ class Sender:
             self._fault = task.exception()
             self._answered.set()
 
+    async def settle(self) -> None:
+        """Wait for every answer that is owed, and write them."""
+        await asyncio.gather(*self._in_flight.values())
+        await self._write_ended()
+
     async def _collect(self) -> None:
         """Write answers as they come, those that came while others were written together; to the last one owed."""
         while not self._closing or self._in_flight:
@@ -239,14 +244,18 @@ class Sender:
             if self._fault:
                 raise self._fault
             if self._ended:
-                ended, self._ended = self._ended, []
-                await self._write(ended)
-                for done in ended:
-                    del self._in_flight[done.claimed.message_id]
-                self._ready.set()
-                self._awake.set()
+                await self._write_ended()
             else:
                 await _pause(self._answered, IDLE_SECONDS)
+
+    async def _write_ended(self) -> None:
+        ended, self._ended = self._ended, []
+        if ended:
+            await self._write(ended)
+        for done in ended:
+            del self._in_flight[done.claimed.message_id]
+        self._ready.set()
+        self._awake.set()
 
     async def _write(self, done: Sequence[Done]) -> None:
         """Write answers, however long the database is away: they cannot be had twice."""

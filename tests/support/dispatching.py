@@ -25,6 +25,7 @@ from services.dispatcher.sender import MakeParcel, Sender
 from shared.clock import Clock, SystemClock
 from shared.db import create_pool, load_queries, migrate
 from shared.events import (
+    ControlSet,
     Engagement,
     EngagementRecorded,
     Event,
@@ -34,7 +35,7 @@ from shared.ids import partition_key
 from shared.kafka.records import Admitted, Record
 from shared.settings import Settings
 from shared.switches import Switch
-from shared.topics import CUSTOMERS, ENGAGEMENT
+from shared.topics import CONTROLS, CUSTOMERS, ENGAGEMENT
 from tests.fakes.smtp import FakeSmtp
 from tests.fakes.twilio import ACCOUNT, SENDER, TOKEN, FakeTwilio
 from tests.support.messages import START, admitted
@@ -148,6 +149,11 @@ class Bench:
         """What the outbox would publish, in order."""
         rows = await self.pool.fetch(queries.told)
         return [EngagementRecorded.model_validate_json(row["value"]).data for row in rows]
+
+    async def thrown(self) -> list[ControlSet]:
+        """The controls that the outbox would publish, in order."""
+        rows = await self.pool.fetch(queries.thrown, CONTROLS.name)
+        return [ControlSet.model_validate_json(row["value"]) for row in rows]
 
     async def settled(self, *events: MessageRequested) -> Counter[str]:
         """Wait until these are no longer on their way; returns how many came to which state."""

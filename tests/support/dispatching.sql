@@ -1,5 +1,5 @@
 -- name: states
-SELECT message_id, state, reason, attempts, provider_reference, event IS NULL AS emptied FROM ledger;
+SELECT message_id, state, reason, attempts, provider, provider_reference, event IS NULL AS emptied FROM ledger;
 
 -- name: forget_positions
 DELETE FROM positions;
@@ -15,3 +15,6 @@ UPDATE positions SET observed_at = observed_at - make_interval(hours => $1);
 
 -- name: told
 SELECT value FROM outbox ORDER BY id;
+
+-- name: thrown
+SELECT value FROM outbox WHERE topic = $1 ORDER BY id;

@@ -207,6 +207,7 @@ def _with_short_names(view: Mapping[str, Any], limit: int, alphabet: Alphabet) -
     products = [{**product, "name": short(product.get("name"))} for product in view["products"]]
     return {
         **view,
+        "shop_name": short(view.get("shop_name")),
         "first_name": short(view["first_name"]) or None,
         "purchase": [name for name in map(short, view["purchase"]) if name],
         "products": [product for product in products if product["name"]],

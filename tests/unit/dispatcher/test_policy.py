@@ -1,7 +1,6 @@
 """The last check and the waits between tries."""
 
 from datetime import timedelta
-from uuid import UUID, uuid4
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,7 +10,6 @@ from services.dispatcher.domain.policy import (
     Held,
     Withheld,
     check,
-    wait_before_retry,
     wait_while_held,
 )
 from shared.events import Channel, Consent, Control
@@ -82,20 +80,6 @@ def test_the_later_of_consent_and_opt_out_wins_and_a_tie_forbids(given_at: int, 
         suppressed_since={Channel.EMAIL: START + timedelta(minutes=stopped_at)},
     )
     assert allows(standing, Channel.EMAIL) is (given_at > stopped_at)
-
-
-@given(message_id=st.uuids(), attempts=st.integers(1, 100), asked=st.floats(0, 7200))
-def test_a_retry_waits_at_least_what_was_asked_and_never_much_longer(
-    message_id: UUID, attempts: int, asked: float
-) -> None:
-    seconds = wait_before_retry(message_id, attempts, asked)
-    assert max(asked, 0.5) <= seconds <= max(asked, 60) * 1.25
-
-
-def test_waits_double_and_messages_part_company() -> None:
-    message_id = uuid4()
-    assert wait_before_retry(message_id, 5) > 2 * wait_before_retry(message_id, 2)
-    assert len({wait_before_retry(uuid4(), 3) for _ in range(20)}) > 10
 
 
 def test_unread_consent_is_waited_for_ever_longer_up_to_half_a_minute() -> None:
