@@ -73,6 +73,24 @@ CAMPAIGNS_HELD = Counter(
     "Journeys paused on a channel because providers refused what they say.",
     ["channel"],
 )
+CALLBACKS = Counter(
+    "orderwake_callbacks_total", "Call-backs of providers answered, by status.", ["provider", "status"]
+)
+REPORTS = Counter(
+    "orderwake_reports_total",
+    "What providers reported, without what they said again.",
+    ["provider", "said"],
+)
+LEDGER_UNKNOWN = Gauge(
+    "orderwake_ledger_unknown_messages",
+    "Messages of which nobody knows whether they were taken, by the age of the hand-over.",
+    ["age"],
+)
+RECONCILED = Counter(
+    "orderwake_reconciled_total",
+    "Unknown messages looked into, by provider and what came of it.",
+    ["provider", "result"],
+)
 LEDGER_STATE = Gauge("orderwake_ledger_messages", "Messages in the ledger, by state.", ["state"])
 
 PAIRS_UPDATED = Counter("orderwake_pairs_updated_total", "Pair counts changed.")

@@ -11,6 +11,7 @@ import asyncpg
 from aiohttp import web
 from aiokafka import AIOKafkaProducer
 
+from services.dispatcher.callbacks import CallBacks
 from services.dispatcher.compose import Composer
 from services.dispatcher.controls import Controls
 from services.dispatcher.delivery import Delivery, load_delivery, surroundings
@@ -21,6 +22,8 @@ from services.dispatcher.ledger import Ledger
 from services.dispatcher.links import ShortLinks
 from services.dispatcher.people import People
 from services.dispatcher.providers.base import Provider
+from services.dispatcher.reconcile import Reconciler
+from services.dispatcher.reports import Hearing
 from services.dispatcher.sender import Sender
 from shared import topics
 from shared.clock import Clock
@@ -122,8 +125,21 @@ def _assemble(settings: Settings, clock: Clock, parts: _Parts) -> Running:
         return {"caught_up": consumer.caught_up, "controls": follower.caught_up}
 
     short = ShortLinks(pool, clock, relay.wake)
-    loops = (consumer.run, follower.run, send, leases.run, publish, short.run)
-    return Running(loops, ready, [web.get("/v1/status", status), *short.routes()])
+    hearing = Hearing(pool, ledger, clock, relay.wake)
+    reconciler = Reconciler(
+        pool=pool,
+        ledger=ledger,
+        clock=clock,
+        settings=settings,
+        providers=parts.providers,
+        hearing=hearing,
+        compose=Composer(settings, clock).parcel,
+        wake=sender.wake,
+    )
+    callbacks = CallBacks(parts.providers, hearing, clock, settings.callback_url or settings.public_url)
+    loops = (consumer.run, follower.run, send, leases.run, publish, short.run, reconciler.run)
+    routes = [web.get("/v1/status", status), *short.routes(), *callbacks.routes()]
+    return Running(loops, ready, routes)
 
 
 async def _first(stopping: asyncio.Event, awaited: Coroutine[None, None, None]) -> None:

@@ -172,7 +172,7 @@ class Ledger:
             self._clock.machine(),
             cause is not Cause.REFUSED,
         )
-        await self._tell(connection, goal, rows)
+        await self.tell(connection, goal, rows)
         if len(rows) < len(moves) and cause in _OTHERWISE:
             found = {row["message_id"] for row in rows}
             others = [move for move in moves if move.message_id not in found]
@@ -202,9 +202,9 @@ class Ledger:
             provider,
         )
         if goal in _PROVING:
-            await self._tell(connection, State.ACCEPTED, [row for row in rows if _not_told(row)])
+            await self.tell(connection, State.ACCEPTED, [row for row in rows if _not_told(row)])
         else:
-            await self._tell(connection, goal, rows)
+            await self.tell(connection, goal, rows)
         return rows
 
     async def expire(self, connection: Connection) -> dict[Cause, int]:
@@ -214,7 +214,7 @@ class Ledger:
             goal = target(cause)
             reason = "lease_ran_out" if goal is State.UNKNOWN else None
             rows = await connection.fetch(queries.expire, goal, sources(cause), self._clock.machine(), reason)
-            await self._tell(connection, goal, rows)
+            await self.tell(connection, goal, rows)
             counts[cause] = len(rows)
         return counts
 
@@ -239,7 +239,8 @@ class Ledger:
         }
         return {state: found.get(state, 0) for state in State}
 
-    async def _tell(self, connection: Connection, state: State, rows: Sequence[Any]) -> None:
+    async def tell(self, connection: Connection, state: State, rows: Sequence[Any]) -> None:
+        """Tell that these came to a state, if it is one that is told."""
         kind = _TOLD.get(state)
         if kind is None:
             return

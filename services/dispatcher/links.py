@@ -13,7 +13,7 @@ from aiohttp import web
 
 from services.dispatcher import telling
 from services.dispatcher.domain.tracking import ShortLink
-from services.dispatcher.ledger import Connection
+from services.dispatcher.people import Connection
 from shared import metrics
 from shared.clock import Clock
 from shared.db import load_queries

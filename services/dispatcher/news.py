@@ -4,7 +4,8 @@ from datetime import timedelta
 
 import structlog
 
-from services.dispatcher.ledger import Connection, queries
+from services.dispatcher.ledger import queries
+from services.dispatcher.people import Connection
 from shared.clock import Clock
 from shared.kafka.freshness import Position, fresh_partitions
 from shared.settings import Settings

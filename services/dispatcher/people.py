@@ -5,7 +5,6 @@ Addresses are kept as salted hashes only. `connection` is always in the caller's
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol, Self
 from uuid import UUID
@@ -64,9 +63,7 @@ class People:
         """The address as it is kept."""
         return address_hash(self._salt, channel, address)
 
-    async def standings(
-        self, connection: Connection, messages: Sequence[Addressed]
-    ) -> dict[UUID, Standing]:
+    async def standings(self, connection: Connection, messages: Sequence[Addressed]) -> dict[UUID, Standing]:
         """What stands for and against each message; one whose customer was never read is absent."""
         rows = await connection.fetch(
             queries.standings,
@@ -86,22 +83,25 @@ class People:
                 known.stops[row["stopped_provider"]] = row["stopped_since"]
         return found
 
-    async def suppress(
+    async def suppress(  # noqa: PLR0913  whom, where, why, and how it came about
         self,
         connection: Connection,
         customers: Iterable[Customer],
         channel: Channel,
         reason: str,
         stopped_by: str | None = None,
+        *,
+        tell: bool = True,
     ) -> None:
-        """Stop a channel for customers from now on, and tell."""
+        """Stop a channel for customers from now on, and tell that they opted out, unless more than that is told."""
         now = self._clock.business()
         found = sorted(set(customers))
         await connection.executemany(
             queries.suppress, [(*customer, channel, now, reason, stopped_by) for customer in found]
         )
-        told = [telling.opt_out(customer, channel, reason, now) for customer in found]
-        await outbox.put(connection, told)
+        if tell:
+            told = [telling.opt_out(customer, channel, reason, now) for customer in found]
+            await outbox.put(connection, told)
 
     async def stop(
         self, connection: Connection, provider: str, channel: Channel, hashed: bytes, reason: str
@@ -134,17 +134,28 @@ class People:
         )
         return {one.row["message_id"] for one in dead}
 
+    async def fail_messages(self, connection: Connection, failures: Sequence[Failure]) -> None:
+        """Note and tell that messages which were taken did not arrive: bounced if the address is dead, else rejected."""
+        dead, now = await self.failed(connection, failures), self._clock.business()
+        blameless = [one for one in failures if one.row["message_id"] not in dead]
+        told = [telling.reported(one.row, EngagementKind.REJECTED, one.reason, now) for one in blameless]
+        await outbox.put(connection, told)
+
     async def _dies(self, connection: Connection, failure: Failure) -> bool:
         row, hashed, now = failure.row, failure.address_hash, self._clock.business()
         channel = Channel(row["channel"])
         if failure.fault is Fault.STOPPED:
             customer = (row["shop_id"], row["customer_id"])
-            others = await self.stop(connection, failure.provider, channel, hashed, failure.reason) if hashed else []
+            others = (
+                await self.stop(connection, failure.provider, channel, hashed, failure.reason)
+                if hashed
+                else []
+            )
             if customer not in others:
                 await self.suppress(connection, [customer], channel, failure.reason, failure.provider)
         elif failure.fault is Fault.DEAD:
             if hashed:
-                await connection.execute(queries.address_died, channel, hashed, now, failure.reason)
+                await self.died(connection, channel, hashed, failure.reason)
             return True
         elif failure.fault is Fault.SOFT and hashed:
             found = await connection.fetchrow(
@@ -152,6 +163,10 @@ class People:
             )
             return bool(found["dead"])
         return False
+
+    async def died(self, connection: Connection, channel: Channel, hashed: bytes, reason: str) -> None:
+        """Note that an address is dead."""
+        await connection.execute(queries.address_died, channel, hashed, self._clock.business(), reason)
 
     async def reached(self, connection: Connection, addresses: Iterable[tuple[Channel, bytes]]) -> None:
         """Note that these live: failures are counted anew."""
@@ -162,8 +177,7 @@ class People:
 
 
 def _standing(row: Any, channel: Channel) -> Standing:  # noqa: ANN401  asyncpg's record
-    since: datetime | None = row["suppressed_since"]
-    stopped = row["stopped_provider"]
+    since, stopped = row["suppressed_since"], row["stopped_provider"]
     return Standing(
         known=True,
         consent={Channel(name): Consent.model_validate(given) for name, given in row["consent"].items()},
