@@ -35,6 +35,8 @@ from shared.events.customers import (
     Engagement,
     EngagementKind,
     EngagementRecorded,
+    PushKeys,
+    PushSubscription,
 )
 from shared.events.decisions import (
     Decision,
@@ -118,6 +120,8 @@ __all__ = [
     "PairCountsUpdated",
     "Product",
     "ProductRecorded",
+    "PushKeys",
+    "PushSubscription",
     "Reason",
     "Return",
     "ReturnLine",

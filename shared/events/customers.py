@@ -9,15 +9,21 @@ from shared.events.envelope import Amount, Currency, Data, Event, Identifier, Mo
 
 
 class Channel(StrEnum):
-    """How a step reaches a person; `page` is the shop's thank-you page, `event` an event for other tools."""
+    """How a step reaches a person.
+
+    `push` is a notification in their browser, `webhook` a call of the shop's own server that writes to them as it likes,
+    `page` the shop's thank-you page, `event` an event for other tools.
+    """
 
     EMAIL = "email"
     SMS = "sms"
+    PUSH = "push"
+    WEBHOOK = "webhook"
     PAGE = "page"
     EVENT = "event"
 
 
-MESSAGE_CHANNELS = (Channel.EMAIL, Channel.SMS)
+MESSAGE_CHANNELS = (Channel.EMAIL, Channel.SMS, Channel.PUSH, Channel.WEBHOOK)
 """Channels on which a message is sent to an address, so that consent and caps are asked."""
 
 
@@ -29,10 +35,25 @@ class Consent(Data):
     source: Text = "unstated"
 
 
+class PushKeys(Data):
+    """What a payload is encrypted with, as the browser gives it: base64url."""
+
+    p256dh: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{80,100}={0,2}$")]
+    auth: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{20,30}={0,2}$")]
+
+
+class PushSubscription(Data):
+    """A browser that takes notifications, as `PushSubscription.toJSON()` writes it. Personal data."""
+
+    endpoint: Annotated[str, Field(pattern=r"^https?://[^\s\x00]+$", max_length=2000)]
+    keys: PushKeys
+
+
 class Customer(Data):
     """Profile, contact and consent: the whole state in each record; the highest version wins.
 
-    `email` and `phone` (E.164) are personal data: they appear here and on `messages` only.
+    `email`, `phone` (E.164) and `push` (subscriptions, the newest last: it is the one that is used) are personal data: they
+    appear here and on `messages` only.
     `time_zone` is an IANA name; `country` and `region` are ISO 3166 codes. `formerly` are ids, such as a guest's, under
     which this customer ordered before: those orders are theirs.
     """
@@ -46,6 +67,7 @@ class Customer(Data):
     country: Text | None = None
     region: Text | None = None
     consent: dict[Channel, Consent] = {}  # noqa: RUF012  pydantic copies defaults
+    push: Annotated[tuple[PushSubscription, ...], Field(max_length=20)] = ()
     staff: bool = False
     guest: bool = False
     formerly: tuple[Identifier, ...] = ()

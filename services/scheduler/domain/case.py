@@ -119,11 +119,17 @@ class Case:
 
     @once
     def recipient(self) -> str | None:
-        """The address or number for the step's channel."""
+        """The address, number or browser for the step's channel; a webhook's receiver knows customers by their ids."""
         profile = self.state.profile
         if profile is None:
             return None
-        return {Channel.EMAIL: profile.email, Channel.SMS: profile.phone}.get(self.due.channel)
+        known = {
+            Channel.EMAIL: profile.email,
+            Channel.SMS: profile.phone,
+            Channel.PUSH: profile.push,
+            Channel.WEBHOOK: self.state.customer_id,
+        }
+        return known.get(self.due.channel)
 
     @once
     def selection(self) -> Selection | None:

@@ -44,6 +44,8 @@ FIELDS: Mapping[str, Mapping[str, Any]] = {
         "staff": False,
         "email": True,
         "sms": False,
+        "push": False,
+        "webhook": False,
         "products": ["p-1"],
         "categories": ["mat"],
     },

@@ -23,7 +23,7 @@ class ConsentFacts(Facts, frozen=True):
 
 
 class Profile(Facts, frozen=True):
-    """Contact, consent and place. `email` and `phone` are personal data."""
+    """Contact, consent and place. `email`, `phone` and `push` (a browser's subscription, as JSON) are personal data."""
 
     version: int
     email: str | None = None
@@ -36,6 +36,7 @@ class Profile(Facts, frozen=True):
     consent: dict[Channel, ConsentFacts] = {}
     staff: bool = False
     guest: bool = False
+    push: str | None = None
 
 
 class OrderFacts(Facts, frozen=True):

@@ -119,6 +119,7 @@ def _profile(customer: Customer) -> Profile:
         },
         staff=customer.staff,
         guest=customer.guest,
+        push=customer.push[-1].model_dump_json() if customer.push else None,
     )
 
 

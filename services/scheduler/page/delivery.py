@@ -12,10 +12,11 @@ import structlog
 
 from services.scheduler.page import store
 from services.scheduler.page.store import Webhook
-from services.scheduler.page.webhook import Address, headers_for
+from services.scheduler.page.webhook import Address
 from shared import metrics
 from shared.clock import Clock
 from shared.faults import PASSING
+from shared.webhooks import headers_for
 
 log = structlog.get_logger()
 

@@ -8,8 +8,9 @@ import pytest
 from standardwebhooks import Webhook, WebhookVerificationError
 
 from services.scheduler.page.store import Held
-from services.scheduler.page.webhook import accepted, addresses_of, headers_for
+from services.scheduler.page.webhook import accepted, addresses_of
 from shared.errors import SettingsError
+from shared.webhooks import headers_for
 from tests.support.paging import OLD_SECRET, SECRET
 from tests.support.samples import START
 
