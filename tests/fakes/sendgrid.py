@@ -158,7 +158,7 @@ _EVENTS: dict[str, dict[str, Any]] = {
         "bounce_classification": "Mailbox Unavailable",
         "tls": 1,
     },
-    "dropped": {"event": "dropped", "reason": "Bounced Address"},
+    "dropped": {"event": "dropped", "reason": "Bounced Address", "status": "5.0.0"},
     "complained": {"event": "spamreport"},
     "stopped": {"event": "unsubscribe"},
     "opened": {"event": "open", "useragent": _USER_AGENT, "ip": "192.0.2.7", "sg_machine_open": False},

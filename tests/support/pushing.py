@@ -45,6 +45,11 @@ def pushed(origin: str, name: str, payload: bytes) -> tuple[dict[str, str], byte
     return headers, _sealed(payload, unb64(keys["p256dh"]), unb64(keys["auth"]))
 
 
+def shop_key() -> bytes:
+    """The shop's public point, which `k=` carries."""
+    return point(_SHOP)
+
+
 def token(origin: str, seconds: int = 3600) -> str:
     """A VAPID token that ends in `seconds`."""
     claims = {"aud": origin, "exp": int(time.time()) + seconds, "sub": "mailto:push@shop.example.com"}
