@@ -31,6 +31,7 @@ _COMMANDS = {
     "report": ("services.reporting.commands", "report"),
     "why": ("services.reporting.commands", "why"),
     "ledger": ("services.dispatcher.commands", "ledger"),
+    "templates": ("services.dispatcher.content.commands", "templates"),
     "recommend": ("services.recommender.commands", "recommend"),
     "pause": ("services.scheduler.guarding.commands", "pause"),
     "stop": ("services.scheduler.guarding.commands", "stop"),

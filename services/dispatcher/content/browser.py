@@ -49,20 +49,25 @@ class Camera:
         self._session = attached["sessionId"]
         await self._call("Page.enable")
 
-    async def picture(self, page: Path, width: int, *, dark: bool) -> bytes:
-        """A PNG of the whole of an HTML file, `width` CSS pixels wide."""
+    async def picture(self, address: str, width: int, *, dark: bool) -> bytes:
+        """A PNG of the whole of a page, `width` CSS pixels wide."""
         await self._resize(width, 600)
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         await self._call("Emulation.setEmulatedMedia", features=[scheme])
-        await self._call("Page.navigate", until="Page.loadEventFired", url=page.resolve().as_uri())
+        await self._call("Page.navigate", until="Page.loadEventFired", url=address)
         size = await self._call("Page.getLayoutMetrics")
         await self._resize(width, int(size["cssContentSize"]["height"]))
         shot = await self._call("Page.captureScreenshot", format="png")
         return base64.b64decode(shot["data"])
 
     async def _resize(self, width: int, height: int) -> None:
-        size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
-        await self._call("Emulation.setDeviceMetricsOverride", **size)
+        await self._call(
+            "Emulation.setDeviceMetricsOverride",
+            width=width,
+            height=height,
+            deviceScaleFactor=1,
+            mobile=False,
+        )
 
     async def _call(self, method: str, until: str | None = None, **parameters: Any) -> Any:  # noqa: ANN401  any of the protocol
         """Call a method; returns its result, once the event `until` has come too."""

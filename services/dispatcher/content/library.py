@@ -137,12 +137,18 @@ class Library(BaseLoader):
 
     def _located(self, file: str, error: Exception) -> Unbuildable:
         text, places = self.located(file)
+        line, problem = building.fault(text) or (0, f"MJML: {error}")
         if isinstance(error, TemplateSyntaxError):
-            line, problem = error.lineno, error.message or "syntax error"
-        else:
-            line, problem = building.fault(text) or (0, f"MJML: {error}")
+            line, problem = self._syntax_line(text), error.message or "syntax error"
         place = places[min(line, len(places)) - 1] if line else Place(file, 0)
         return Unbuildable(place.file or file, place.line, problem)
+
+    def _syntax_line(self, text: str) -> int:
+        try:
+            self._messages.compile(text, raw=True)
+        except TemplateSyntaxError as error:
+            return error.lineno
+        return 0
 
     def _source(self, file: str) -> str:
         return self._sources.get_source(self._first_pass, file)[0]

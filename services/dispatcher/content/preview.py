@@ -58,8 +58,9 @@ async def photograph(shown: list[Shown], browser: str) -> int:
         for one in shown:
             for width, dark in ((width, dark) for width in WIDTHS for dark in (False, True)):
                 if one.page:
+                    address = one.page.absolute().as_uri()
                     target = one.page.with_suffix(f".{width}.{'dark' if dark else 'light'}.png")
-                    target.write_bytes(await page.picture(one.page, width, dark=dark))
+                    target.write_bytes(await page.picture(address, width, dark=dark))
                     count += 1
     return count
 
