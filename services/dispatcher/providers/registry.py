@@ -6,24 +6,29 @@ from pydantic import Field
 
 from services.dispatcher.providers.base import Provider
 from services.dispatcher.providers.config import Surroundings
+from services.dispatcher.providers.mailgun import MailgunConfig, MailgunProvider
 from services.dispatcher.providers.postmark import PostmarkConfig, PostmarkProvider
+from services.dispatcher.providers.push import PushConfig, PushProvider
 from services.dispatcher.providers.resend import ResendConfig, ResendProvider
 from services.dispatcher.providers.sendgrid import SendGridConfig, SendGridProvider
 from services.dispatcher.providers.smtp import SmtpConfig, SmtpProvider
 from services.dispatcher.providers.twilio import TwilioConfig, TwilioProvider
 from services.dispatcher.providers.vonage import VonageConfig, VonageProvider
+from services.dispatcher.providers.webhook import WebhookConfig, WebhookProvider
 
 AnyConfig = Annotated[
-    SmtpConfig | PostmarkConfig | ResendConfig | SendGridConfig | TwilioConfig | VonageConfig,
+    SmtpConfig | MailgunConfig | PostmarkConfig | ResendConfig | SendGridConfig | TwilioConfig | VonageConfig | PushConfig | WebhookConfig,
     Field(discriminator="kind"),
 ]
 
 
-def make(config: AnyConfig, here: Surroundings) -> Provider:
+def make(config: AnyConfig, here: Surroundings) -> Provider:  # noqa: PLR0911  one for each kind
     """The provider of a configuration, not started."""
     match config:
         case SmtpConfig():
             return SmtpProvider(config, here)
+        case MailgunConfig():
+            return MailgunProvider(config, here)
         case PostmarkConfig():
             return PostmarkProvider(config, here)
         case ResendConfig():
@@ -34,3 +39,7 @@ def make(config: AnyConfig, here: Surroundings) -> Provider:
             return TwilioProvider(config, here)
         case VonageConfig():
             return VonageProvider(config, here)
+        case PushConfig():
+            return PushProvider(config, here)
+        case WebhookConfig():
+            return WebhookProvider(config, here)
