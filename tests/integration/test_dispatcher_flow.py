@@ -11,9 +11,11 @@ from uuid import UUID
 
 import pytest
 
+from services.dispatcher import reconcile
 from services.dispatcher.delivery import Delivery, ShopSender
-from services.dispatcher.domain.states import Cause
-from services.dispatcher.ledger import Move
+from services.dispatcher.domain.states import Cause, sources, target
+from services.dispatcher.flow import Flow, Lot
+from services.dispatcher.ledger import Claimed
 from services.dispatcher.providers.base import Answer, Fault, Parcel, Provider
 from services.dispatcher.providers.config import Limits
 from services.dispatcher.providers.smtp import SmtpConfig
@@ -205,19 +207,14 @@ async def test_tokens_for_which_nothing_goes_are_given_back(stack: Bench) -> Non
     assert len(mail.taken) == 2
 
 
-async def test_no_limits_cost_no_statement(stack: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    mail = Scripted("mail")
-    mails(stack, mail)
-    await stack.take(customer(1), *many(3))
-    worker = stack.worker()
-
-    async def refuse(*_: object) -> None:
-        raise AssertionError
-
-    monkeypatch.setattr(worker.flow._allowances._pool, "fetch", refuse)  # noqa: SLF001  it is what tokens are taken with
-    await worker.sender.start_batch(20)
-    await worker.sender.settle()
-    assert len(mail.taken) == 3
+async def test_no_limits_cost_no_statement(stack: Bench, clock: ManualClock) -> None:
+    mails(stack, Scripted("mail"))
+    no_database: Any = None
+    flow = Flow(stack.delivery, stack.providers, no_database, clock)
+    claimed = [Claimed(event.data.message_id, event, 0, 0) for event in many(3)]
+    shares = await flow.share_out(claimed)
+    assert all(isinstance(share, Lot) for share in shares.values())
+    await flow.give_back(shares.values())
 
 
 async def test_no_more_are_claimed_than_providers_bear_at_once(stack: Bench) -> None:
@@ -272,7 +269,7 @@ async def test_no_message_is_ever_taken_by_two_providers(stack: Bench, clock: Ma
     assert {key for key, row in rows.items() if row["state"] == "accepted"} <= taken.keys()
 
 
-async def test_what_was_ever_unknown_goes_to_no_other_provider(stack: Bench, clock: ManualClock) -> None:
+async def test_what_is_handed_over_under_the_same_key_goes_to_no_other_provider(stack: Bench, clock: ManualClock) -> None:
     first, second = Scripted("first", answer=says(Fault.OPEN)), Scripted("second")
     mails(stack, first, second)
     (event,) = many(1)
@@ -280,9 +277,9 @@ async def test_what_was_ever_unknown_goes_to_no_other_provider(stack: Bench, clo
     worker = stack.worker()
     await turns([worker])
     assert await stack.state(event) == "unknown"
-    async with stack.pool.acquire() as connection, connection.transaction():
-        again = Move(event.data.message_id, next_try=clock.machine())
-        await worker.ledger.learn(connection, Cause.SENT_AGAIN, [again])
+    now, cause = clock.machine(), Cause.SAME_KEY
+    states = (sources(cause), target(cause))
+    await stack.pool.execute(reconcile.queries.same_key, now, now, [event.data.message_id], *states, DAY)
     first.answer = says(Fault.PASSING)
     for _ in range(5):
         clock.advance(timedelta(minutes=2))
