@@ -313,10 +313,17 @@ def test_without_a_key_nothing_is_believed(tmp_path: Path) -> None:
         _provider(tmp_path).read(_signed(b"[]"))
 
 
-def test_a_key_that_is_none_says_where_to_find_it(tmp_path: Path) -> None:
+async def test_a_key_that_is_none_says_at_the_start_where_to_find_it(tmp_path: Path) -> None:
     (tmp_path / "bad").write_text("SG.not-a-public-key")
     with pytest.raises(SettingsError, match="Event Webhook"):
-        _provider(tmp_path, callback_key={"file": tmp_path / "bad"}).read(_signed(b"[]"))
+        await _provider(tmp_path, callback_key={"file": tmp_path / "bad"}).start()
+
+
+async def test_a_secret_that_is_not_there_stops_the_start(tmp_path: Path) -> None:
+    provider = _provider(tmp_path)
+    (tmp_path / "key").unlink()
+    with pytest.raises(SettingsError, match="mount it there"):
+        await provider.start()
 
 
 @pytest.mark.parametrize("body", [b"", b"no json", b"[1]", b'"text"'])

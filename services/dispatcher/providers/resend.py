@@ -76,6 +76,12 @@ class ResendProvider(MailOverHttp):
         self._config = config
         self._url = f"{config.url.rstrip('/')}/emails"
 
+    async def start(self) -> None:
+        """Make the session. Raises SettingsError for keys that are none."""
+        for key in self._config.callback_key.all() if self._config.callback_key else ():
+            _webhook(key)
+        await super().start()
+
     def request(self, parcel: Parcel) -> Request:
         """The same bytes for the same parcel. What Resend tracks is a setting of the domain there."""
         content = self.content(parcel)

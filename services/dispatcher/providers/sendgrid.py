@@ -83,6 +83,12 @@ class SendGridProvider(MailOverHttp):
         self._config = config
         self._url = f"{config.url.rstrip('/')}/v3/mail/send"
 
+    async def start(self) -> None:
+        """Make the session. Raises SettingsError for keys that are none."""
+        for key in self._config.callback_key.all() if self._config.callback_key else ():
+            _public_key(key)
+        await super().start()
+
     def request(self, parcel: Parcel) -> Request:
         """Text and HTML, our own links and headers, all tracking of SendGrid's off."""
         content = self.content(parcel)
