@@ -5,7 +5,6 @@ nothing, never answers), `timeout_after` (takes it, never answers), `drop_after`
 adds the answers by which it refuses.
 """
 
-import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -20,6 +19,7 @@ from tests.fakes.callbacks import CallBack, CallBacks, Telling
 from tests.fakes.fates import Fates, Planned
 from tests.fakes.faults import Faults
 from tests.fakes.log import ReceivedLog, read
+from tests.fakes.server import Server, cut
 from tests.fakes.specification import CONTRACTS, Specification, specification
 
 WIRE = ("drop_before", "timeout_before", "timeout_after", "drop_after")
@@ -33,7 +33,7 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
-class HttpFake(ABC):
+class HttpFake(Server, ABC):
     """A server on 127.0.0.1. While `gate` is cleared nothing that is accepted is answered.
 
     `callback_url` is where call-backs go (none without it), `public_url` the address that they are signed for, if
@@ -64,29 +64,25 @@ class HttpFake(ABC):
         posting: int = 1,
         clock: Callable[[], datetime] = now,
     ) -> None:
+        super().__init__()
         self.faults = faults or Faults()
         self.finds = Faults()
         self.fates = fates or Fates()
         self.callback_url = callback_url
         self.public_url = public_url
         self.clock = clock
-        self.gate = asyncio.Event()
-        self.gate.set()
         self.requests = 0
         self.violations: list[str] = []
         self.violation_count = 0
         self.stopped: set[str] = set()
         self.dead: set[str] = set()
         self.last: Ask | None = None
-        self.more_routes: list[web.RouteDef] = []
         self.check = check
         self._specification = self.published() if check else None
         self._received = ReceivedLog(folder / _RECEIVED)
         self._called_back = ReceivedLog(folder / _CALLED_BACK)
         self.entries: dict[str, Entry] = {entry["reference"]: entry for entry in self.received()}
         self.call_backs = CallBacks(self.stops, posting=posting)
-        self._runner: web.AppRunner | None = None
-        self._closing = asyncio.Event()
 
     @classmethod
     def faults_known(cls) -> tuple[str, ...]:
@@ -103,35 +99,17 @@ class HttpFake(ABC):
         """What a client needs besides the address."""
         return {}
 
-    @property
-    def port(self) -> int:
-        """Port that it listens on."""
-        assert self._runner is not None
-        return int(self._runner.addresses[0][1])
-
-    @property
-    def url(self) -> str:
-        """Its address."""
-        return f"http://127.0.0.1:{self.port}"
-
     async def start(self, port: int = 0) -> None:
-        """Listen."""
-        app = web.Application(client_max_size=50 * 2**20)
-        app.add_routes([*self.more_routes, *self.routes()])
-        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
-        await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", port, backlog=1024).start()
+        """Listen, and tell what is due."""
+        await super().start(port)
         self.call_backs.start()
 
     async def stop(self) -> None:
         """Let stalled requests go, forget what was not told, close; once."""
-        if self._closing.is_set():
+        if self.closing.is_set():
             return
-        self._closing.set()
-        self.gate.set()
         await self.call_backs.stop()
-        if self._runner is not None:
-            await self._runner.cleanup()
+        await super().stop()
         self._received.close()
         self._called_back.close()
 
@@ -163,10 +141,6 @@ class HttpFake(ABC):
         """A person's SMS to us: STOP and START are heeded, and told. Raises NotImplementedError for e-mail."""
         del sender, text, to
         raise NotImplementedError
-
-    @abstractmethod
-    def routes(self) -> list[web.RouteDef]:
-        """Paths; `send` is the handler of those that take messages."""
 
     @abstractmethod
     def refuse(self, ask: Ask) -> Refusal | None:
@@ -222,7 +196,7 @@ class HttpFake(ABC):
         fault = self.faults.take()
         if fault == "drop_before":
             self.requests += 1
-            return _cut(request)
+            return cut(request)
         ask = await self.read(request)
         refusal = self.refuse(ask)
         if refusal is None and fault is not None and fault in self.refusals:
@@ -237,14 +211,9 @@ class HttpFake(ABC):
         if fault == "timeout_after":
             return await self.stall()
         if fault == "drop_after":
-            return _cut(request)
+            return cut(request)
         await self.gate.wait()
         return accepted.response
-
-    async def stall(self) -> web.Response:
-        """Say nothing until the fake stops."""
-        await self._closing.wait()
-        return web.Response(status=503)
 
     async def found(self, answer: Mapping[str, Any] | None) -> web.StreamResponse:
         """What a question finds, unless it meets a fault; None: nothing by that name."""
@@ -281,9 +250,3 @@ class HttpFake(ABC):
         self.happened(entry, event, detail)
         payload = self.report(entry, event, detail) if self.callback_url else None
         return None if payload is None else self.tell(entry, planned.event, payload, planned.times)
-
-
-def _cut(request: web.Request) -> web.Response:
-    if request.transport is not None:
-        request.transport.abort()
-    return web.Response(status=503)

@@ -11,48 +11,14 @@ from typing import Any, ClassVar
 from uuid import NAMESPACE_URL, uuid5
 
 from aiohttp import web
-from jsonschema import Draft202012Validator
 
 from tests.fakes.asking import Accepted, Ask, Refusal, correlation
 from tests.fakes.callbacks import CallBack
 from tests.fakes.core import Entry, HttpFake
+from tests.fakes.postmark_shapes import RECORDS, SCHEMA, TIMES
 
 KEY = "fake-server-token"
 CALLBACK_USER, CALLBACK_PASSWORD = "orderwake", "fake-callback-password"
-_TEXT = {"type": "string"}
-_NAMED = {
-    "type": "object",
-    "required": ["Name", "Value"],
-    "properties": {"Name": {**_TEXT, "minLength": 1}, "Value": _TEXT},
-    "additionalProperties": False,
-}
-_SCHEMA = Draft202012Validator(
-    {
-        "type": "object",
-        "required": ["From", "To"],
-        "anyOf": [{"required": ["HtmlBody"]}, {"required": ["TextBody"]}],
-        "properties": {
-            "From": {**_TEXT, "maxLength": 255, "minLength": 3},
-            "To": {**_TEXT, "minLength": 3},
-            **dict.fromkeys(("Cc", "Bcc", "ReplyTo", "MessageStream"), _TEXT),
-            "Subject": {**_TEXT, "maxLength": 2000},
-            "Tag": {**_TEXT, "maxLength": 1000},
-            "HtmlBody": {**_TEXT, "maxLength": 5 * 2**20},
-            "TextBody": {**_TEXT, "maxLength": 5 * 2**20},
-            "Headers": {"type": "array", "items": _NAMED},
-            "TrackOpens": {"type": "boolean"},
-            "TrackLinks": {"enum": ["None", "HtmlAndText", "HtmlOnly", "TextOnly"]},
-            "Metadata": {
-                "type": "object",
-                "maxProperties": 10,
-                "propertyNames": {"maxLength": 20},
-                "additionalProperties": {**_TEXT, "maxLength": 80},
-            },
-            "Attachments": {"type": "array"},
-        },
-        "additionalProperties": False,
-    }
-)
 
 
 def _error(status: int, code: int, message: str, headers: dict[str, str] | None = None) -> Refusal:
@@ -97,7 +63,7 @@ class FakePostmark(HttpFake):
         """What breaks the schema, or the headers that Postmark asks for."""
         if not self.check or ask.request.method != "POST":
             return []
-        wrong = [error.message for error in _SCHEMA.iter_errors(ask.json)]
+        wrong = [error.message for error in SCHEMA.iter_errors(ask.json)]
         if ask.request.content_type != "application/json":
             wrong.append("Content-Type is not application/json")
         if ask.header("Accept") != "application/json":
@@ -118,7 +84,7 @@ class FakePostmark(HttpFake):
             return self.refusals["10"]
         if ask.request.content_type != "application/json":
             return self.refusals["409"]
-        if not _SCHEMA.is_valid(ask.json):
+        if not SCHEMA.is_valid(ask.json):
             return self.refusals["300"]
         return self.refusals["406"] if _address(ask.json["To"]) in self.dead | self.stopped else None
 
@@ -147,13 +113,13 @@ class FakePostmark(HttpFake):
         super().happened(entry, event, detail)
         if event == "stopped":
             self.stopped.add(entry["to"])
-        if event in _RECORDS:
-            entry.setdefault("events", []).append(_RECORDS[event]["RecordType"])
+        if event in RECORDS:
+            entry.setdefault("events", []).append(RECORDS[event]["RecordType"])
 
     def report(self, entry: Entry, event: str, detail: str) -> dict[str, Any] | None:
         """The body of a webhook."""
         del detail
-        told = _RECORDS.get(event)
+        told = RECORDS.get(event)
         if told is None:
             return None
         bounce = told["RecordType"] in ("Bounce", "SpamComplaint")
@@ -162,7 +128,7 @@ class FakePostmark(HttpFake):
             **told,
             **({"ID": 900_000_000 + len(self.entries), "From": entry["from"]} if bounce else {}),
             ("Email" if bounce else "Recipient"): entry["to"],
-            _TIMES[told["RecordType"]]: at,
+            TIMES[told["RecordType"]]: at,
             "ServerID": 23,
             "MessageStream": entry["stream"],
             "MessageID": entry["reference"],
@@ -231,66 +197,3 @@ def _told(entry: Entry) -> dict[str, Any]:
         "Status": "Sent",
         "Metadata": entry["metadata"],
     }
-
-
-_TIMES = {
-    "Delivery": "DeliveredAt",
-    "Bounce": "BouncedAt",
-    "SpamComplaint": "BouncedAt",
-    "Open": "ReceivedAt",
-    "Click": "ReceivedAt",
-    "SubscriptionChange": "ChangedAt",
-}
-_RECORDS: dict[str, dict[str, Any]] = {
-    "delivered": {"RecordType": "Delivery", "Details": "smtp;250 2.0.0 OK"},
-    "bounced": {
-        "RecordType": "Bounce",
-        "Type": "HardBounce",
-        "TypeCode": 1,
-        "Name": "Hard bounce",
-        "Description": "The server was unable to deliver your message (ex: unknown user).",
-        "Details": "smtp;550 5.1.1 The email account that you tried to reach does not exist.",
-        "Inactive": True,
-        "CanActivate": True,
-    },
-    "deferred": {
-        "RecordType": "Bounce",
-        "Type": "Transient",
-        "TypeCode": 2,
-        "Name": "Message delayed",
-        "Details": "smtp;452 4.2.2 over quota",
-        "Inactive": False,
-        "CanActivate": True,
-    },
-    "soft": {
-        "RecordType": "Bounce",
-        "Type": "SoftBounce",
-        "TypeCode": 4096,
-        "Name": "Soft bounce",
-        "Details": "smtp;452 4.2.2 over quota",
-        "Inactive": False,
-        "CanActivate": True,
-    },
-    "complained": {
-        "RecordType": "SpamComplaint",
-        "Type": "SpamComplaint",
-        "TypeCode": 512,
-        "Name": "Spam complaint",
-        "Details": "Test spam complaint details",
-        "Inactive": True,
-        "CanActivate": False,
-    },
-    "stopped": {
-        "RecordType": "SubscriptionChange",
-        "Origin": "Recipient",
-        "SuppressSending": True,
-        "SuppressionReason": "ManualSuppression",
-    },
-    "opened": {"RecordType": "Open", "FirstOpen": True, "UserAgent": "Mozilla/5.0", "Geo": {}},
-    "clicked": {
-        "RecordType": "Click",
-        "ClickLocation": "HTML",
-        "OriginalLink": "https://shop.example.com/",
-        "UserAgent": "Mozilla/5.0",
-    },
-}

@@ -11,8 +11,6 @@ import hashlib
 import hmac
 import re
 from collections.abc import Mapping
-from datetime import UTC, datetime
-from email.utils import format_datetime
 from typing import Any, ClassVar
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
@@ -21,6 +19,7 @@ from aiohttp import web
 from tests.fakes.asking import Accepted, Ask, Refusal, correlation
 from tests.fakes.callbacks import CallBack
 from tests.fakes.core import Entry, HttpFake
+from tests.fakes.twilio_resources import matches, resource
 
 ACCOUNT, TOKEN, SENDER = "AC" + "0" * 31 + "1", "fake-token", "+15550100001"
 _CODES = (
@@ -99,7 +98,7 @@ class FakeTwilio(HttpFake):
             "status": "queued",
             "error": None,
         }
-        return Accepted(web.json_response(_resource(entry), status=201), entry)
+        return Accepted(web.json_response(resource(ACCOUNT, entry), status=201), entry)
 
     def happened(self, entry: Entry, event: str, detail: str) -> None:
         """The status that fetching tells."""
@@ -174,19 +173,19 @@ class FakeTwilio(HttpFake):
     async def _fetch(self, request: web.Request) -> web.StreamResponse:
         ask = await self.read(request)
         entry = self.entries.get(request.match_info["sid"])
-        return await self._found(ask, _resource(entry) if entry else None)
+        return await self._found(ask, resource(ACCOUNT, entry) if entry else None)
 
     async def _list(self, request: web.Request) -> web.StreamResponse:
         ask = await self.read(request)
         size = int(request.query.get("PageSize", 50))
         page = int(request.query.get("Page", 0))
-        chosen = [entry for entry in reversed(self.entries.values()) if _matches(entry, request.query)]
+        chosen = [entry for entry in reversed(self.entries.values()) if matches(entry, request.query)]
         following = request.rel_url.update_query(Page=page + 1, PageSize=size)
         more = len(chosen) > (page + 1) * size
         return await self._found(
             ask,
             {
-                "messages": [_resource(entry) for entry in chosen[page * size : (page + 1) * size]],
+                "messages": [resource(ACCOUNT, entry) for entry in chosen[page * size : (page + 1) * size]],
                 "page": page,
                 "page_size": size,
                 "start": page * size,
@@ -197,10 +196,10 @@ class FakeTwilio(HttpFake):
             },
         )
 
-    async def _found(self, ask: Ask, resource: dict[str, Any] | None) -> web.StreamResponse:
+    async def _found(self, ask: Ask, told: dict[str, Any] | None) -> web.StreamResponse:
         if not _authorized(ask):
             return self.refusals["20003"].response()
-        return await self.found(resource) if resource else _error(404, 20404, "Not found").response()
+        return await self.found(told) if told else _error(404, 20404, "Not found").response()
 
 
 def signature(token: str, url: str, form: Mapping[str, str]) -> str:
@@ -225,52 +224,3 @@ def _wrong(form: Mapping[str, str]) -> tuple[int, str] | None:
     if len(form["Body"]) > 1600:
         return 21617, "The concatenated message body exceeds the 1600 character limit"
     return None
-
-
-def _matches(entry: Entry, query: Mapping[str, str]) -> bool:
-    """`DateSent` is a day in UTC; `DateSent<` and `DateSent>` take a day or a time, and include it."""
-    at = entry["at"]
-    return bool(
-        query.get("To", entry["to"]) == entry["to"]
-        and query.get("From", entry["from"]) == entry["from"]
-        and query.get("DateSent", at)[:10] == at[:10]
-        and _cut(at, query.get("DateSent<", at)) <= _time(query.get("DateSent<", at))
-        and _cut(at, query.get("DateSent>", at)) >= _time(query.get("DateSent>", at))
-    )
-
-
-def _cut(at: str, like: str) -> datetime:
-    """A time, or its day if it is compared with a day."""
-    return _time(at[:10] if len(like) == len("2026-03-02") else at)
-
-
-def _time(text: str) -> datetime:
-    time = datetime.fromisoformat(text)
-    return time if time.tzinfo else time.replace(tzinfo=UTC)
-
-
-def _resource(entry: Entry) -> dict[str, Any]:
-    at = format_datetime(datetime.fromisoformat(entry["at"]))
-    uri = f"/2010-04-01/Accounts/{ACCOUNT}/Messages/{entry['sid']}"
-    return {
-        "sid": entry["sid"],
-        "status": entry["status"],
-        "to": entry["to"],
-        "from": entry["from"],
-        "body": entry["body"],
-        "num_segments": "1",
-        "num_media": "0",
-        "direction": "outbound-api",
-        "date_created": at,
-        "date_updated": at,
-        "date_sent": at,
-        "price": None,
-        "price_unit": "USD",
-        "error_code": entry["error"],
-        "error_message": None,
-        "account_sid": ACCOUNT,
-        "messaging_service_sid": None,
-        "api_version": "2010-04-01",
-        "uri": f"{uri}.json",
-        "subresource_uris": {"media": f"{uri}/Media.json"},
-    }
