@@ -4,6 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from services.dispatcher.providers.aws_sms import AwsSmsConfig, AwsSmsProvider
 from services.dispatcher.providers.base import Provider
 from services.dispatcher.providers.config import Surroundings
 from services.dispatcher.providers.mailgun import MailgunConfig, MailgunProvider
@@ -11,13 +12,22 @@ from services.dispatcher.providers.postmark import PostmarkConfig, PostmarkProvi
 from services.dispatcher.providers.push import PushConfig, PushProvider
 from services.dispatcher.providers.resend import ResendConfig, ResendProvider
 from services.dispatcher.providers.sendgrid import SendGridConfig, SendGridProvider
+from services.dispatcher.providers.ses import SesConfig, SesProvider
 from services.dispatcher.providers.smtp import SmtpConfig, SmtpProvider
 from services.dispatcher.providers.twilio import TwilioConfig, TwilioProvider
 from services.dispatcher.providers.vonage import VonageConfig, VonageProvider
 from services.dispatcher.providers.webhook import WebhookConfig, WebhookProvider
 
 AnyConfig = Annotated[
-    SmtpConfig | MailgunConfig | PostmarkConfig | ResendConfig | SendGridConfig | TwilioConfig | VonageConfig | PushConfig | WebhookConfig,
+    SmtpConfig
+    | MailgunConfig
+    | PostmarkConfig
+    | ResendConfig
+    | SendGridConfig
+    | TwilioConfig
+    | VonageConfig
+    | PushConfig
+    | WebhookConfig,
     Field(discriminator="kind"),
 ]
 
@@ -43,3 +53,7 @@ def make(config: AnyConfig, here: Surroundings) -> Provider:  # noqa: PLR0911  o
             return PushProvider(config, here)
         case WebhookConfig():
             return WebhookProvider(config, here)
+        case AwsSmsConfig():
+            return AwsSmsProvider(config, here)
+        case SesConfig():
+            return SesProvider(config, here)
