@@ -95,9 +95,10 @@ class Intake:
 
 def _consent_row(
     customer: Customer, event: CustomerRecorded
-) -> tuple[str, str, int, dict[str, dict[str, object]]]:
-    consent = {str(channel): given.model_dump(mode="json") for channel, given in event.data.consent.items()}
-    return *customer, event.data.version, consent
+) -> tuple[str, str, int, dict[str, dict[str, object]], str | None, str | None, str | None]:
+    data = event.data
+    consent = {str(channel): given.model_dump(mode="json") for channel, given in data.consent.items()}
+    return *customer, data.version, consent, data.country, data.region, data.time_zone
 
 
 def _uuid(text: str | None) -> UUID | None:

@@ -185,4 +185,7 @@ def _standing(row: Any, channel: Channel) -> Standing:  # noqa: ANN401  asyncpg'
         version=row["version"],
         dead=row["dead"],
         stops={stopped: row["stopped_since"]} if stopped else {},
+        country=row["country"],
+        region=row["region"],
+        time_zone=row["time_zone"],
     )

@@ -1,16 +1,18 @@
 -- Business time, as parameters.
 
 -- name: put_consent
-INSERT INTO consents AS mine (shop_id, customer_id, version, consent)
-VALUES ($1, $2, $3, $4)
+INSERT INTO consents AS mine (shop_id, customer_id, version, consent, country, region, time_zone)
+VALUES ($1, $2, $3, $4, $5, $6, $7)
 ON CONFLICT (shop_id, customer_id) DO UPDATE
-SET version = excluded.version, consent = excluded.consent
+SET version = excluded.version, consent = excluded.consent, country = excluded.country, region = excluded.region,
+    time_zone = excluded.time_zone
 WHERE mine.version < excluded.version;
 
 -- name: erase_consent
 INSERT INTO consents (shop_id, customer_id, version, consent)
 VALUES ($1, $2, 0, '{}')
-ON CONFLICT (shop_id, customer_id) DO UPDATE SET version = 0, consent = '{}';
+ON CONFLICT (shop_id, customer_id) DO UPDATE
+SET version = 0, consent = '{}', country = NULL, region = NULL, time_zone = NULL;
 
 -- name: forget_addresses
 UPDATE sends
@@ -26,7 +28,8 @@ WHERE mine.since < excluded.since;
 
 -- name: standings
 SELECT
-    wanted.message_id, consents.version, consents.consent, suppressions.since AS suppressed_since,
+    wanted.message_id, consents.version, consents.consent, consents.country, consents.region, consents.time_zone,
+    suppressions.since AS suppressed_since,
     addresses.dead_since IS NOT NULL AS dead, stops.provider AS stopped_provider, stops.since AS stopped_since
 FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::bytea[])
     AS wanted (message_id, shop_id, customer_id, channel, address_hash)

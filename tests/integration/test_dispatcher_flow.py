@@ -412,6 +412,23 @@ async def test_a_text_waits_for_the_laws_hours_and_is_valid_to_their_end(
     assert parcel.valid_for == timedelta(hours=10).total_seconds()
 
 
+async def test_whoever_moved_since_the_decision_is_texted_by_the_hours_of_both_places(
+    stack: Bench, clock: ManualClock
+) -> None:
+    text = Scripted("text", Channel.SMS)
+    texts(stack, text)
+    event, moved = message(1, Channel.SMS), customer(1, 2)
+    place = {"country": "US", "region": "CA", "time_zone": "America/Los_Angeles"}
+    await stack.take(moved.model_copy(update={"data": moved.data.model_copy(update=place)}), event)
+    clock.set(START.replace(hour=16, minute=59))
+    worker = stack.worker()
+    await turns([worker])
+    assert await stack.reason(event) == "quiet_hours"
+    clock.set(START.replace(hour=17, minute=1))
+    await turns([worker])
+    assert await stack.state(event) == "accepted"
+
+
 async def test_a_stop_while_a_text_waits_for_the_morning_wins(stack: Bench, clock: ManualClock) -> None:
     text = Scripted("text", Channel.SMS)
     texts(stack, text)

@@ -16,3 +16,8 @@ CREATE TABLE allowances (
     day date NOT NULL,
     used bigint NOT NULL
 ) WITH (fillfactor = 50);
+
+-- Where the customer is, as last read, for the hours of texts.
+ALTER TABLE consents ADD COLUMN country text;
+ALTER TABLE consents ADD COLUMN region text;
+ALTER TABLE consents ADD COLUMN time_zone text;
