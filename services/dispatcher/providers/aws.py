@@ -8,6 +8,7 @@ import asyncio
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from types import MappingProxyType
 from typing import Annotated, Any, Self
 from urllib.parse import urlencode
@@ -16,6 +17,8 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest, HeadersDict
 from botocore.credentials import Credentials
 from botocore.exceptions import BotoCoreError, ParamValidationError
+from botocore.loaders import Loader
+from botocore.model import ServiceModel
 from botocore.parsers import ResponseParserError, create_parser
 from botocore.regions import EndpointResolver
 from botocore.serialize import create_serializer
@@ -106,14 +109,12 @@ class AwsLine:
         config: AwsConfig,
         judge: Callable[[Refused], Fault | None],
     ) -> None:
-        session = Session()
         self._word, self._config, self._judge = word, config, judge
-        self._service = session.get_service_model(service)
+        self._service = _model(service)
         self._operation = self._service.operation_model(operation)
         self._serializer = create_serializer(self._service.metadata["protocol"])
         self._parser = create_parser(self._service.metadata["protocol"])
-        resolver = EndpointResolver(session.get_data("endpoints"))
-        found = resolver.construct_endpoint(self._service.endpoint_prefix, config.region)
+        found = _resolver().construct_endpoint(self._service.endpoint_prefix, config.region)
         self._url = (config.url or f"https://{found['hostname']}").rstrip("/")
         self._credentials = _Chain(config)
         self.http = HttpLine(word, config.timeout_seconds, config.limits.concurrency)
@@ -182,6 +183,16 @@ class AwsLine:
         except (ResponseParserError, ValueError, TypeError, AttributeError, LookupError):
             return {}  # botocore trusts the shape of what it reads
         return parsed if isinstance(parsed, dict) else {}
+
+
+@cache
+def _model(service: str) -> Any:  # noqa: ANN401  botocore ships no types
+    return ServiceModel(Loader().load_service_model(service, "service-2"), service)
+
+
+@cache
+def _resolver() -> Any:  # noqa: ANN401  botocore ships no types
+    return EndpointResolver(Loader().load_data("endpoints"))
 
 
 class _Chain:

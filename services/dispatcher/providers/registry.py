@@ -24,6 +24,8 @@ AnyConfig = Annotated[
     | PostmarkConfig
     | ResendConfig
     | SendGridConfig
+    | SesConfig
+    | AwsSmsConfig
     | TwilioConfig
     | VonageConfig
     | PushConfig
@@ -45,6 +47,10 @@ def make(config: AnyConfig, here: Surroundings) -> Provider:  # noqa: PLR0911  o
             return ResendProvider(config, here)
         case SendGridConfig():
             return SendGridProvider(config, here)
+        case SesConfig():
+            return SesProvider(config, here)
+        case AwsSmsConfig():
+            return AwsSmsProvider(config, here)
         case TwilioConfig():
             return TwilioProvider(config, here)
         case VonageConfig():
@@ -53,7 +59,3 @@ def make(config: AnyConfig, here: Surroundings) -> Provider:  # noqa: PLR0911  o
             return PushProvider(config, here)
         case WebhookConfig():
             return WebhookProvider(config, here)
-        case AwsSmsConfig():
-            return AwsSmsProvider(config, here)
-        case SesConfig():
-            return SesProvider(config, here)
