@@ -1,17 +1,26 @@
 """From a claimed message to a parcel: our links, the sender's address, the rendered content."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import orjson
 import structlog
 
 from services.dispatcher.content.library import TEMPLATES, Library
+from services.dispatcher.domain.payload import payload
 from services.dispatcher.domain.policy import Withheld
-from services.dispatcher.domain.rendering import Unrenderable, render_email, render_sms
+from services.dispatcher.domain.rendering import Unrenderable, render_email, render_push, render_sms
 from services.dispatcher.ledger import Claimed
 from services.dispatcher.linking import Linking
-from services.dispatcher.providers.base import EmailContent, Parcel, SmsContent
+from services.dispatcher.providers.base import (
+    Content,
+    EmailContent,
+    Parcel,
+    PushContent,
+    SmsContent,
+    WebhookContent,
+)
 from services.dispatcher.providers.smtp import is_address
 from shared.clock import Clock
 from shared.events import Channel, Message
@@ -33,7 +42,7 @@ class Composer:
         """The parcel, or why there can be none."""
         message = claimed.event.data
         try:
-            content = self._email(claimed) if message.channel is Channel.EMAIL else self._sms(claimed)
+            content = self._content(claimed)
         except Unrenderable as error:
             log.error("unrenderable", message_id=str(message.message_id), detail=str(error))  # noqa: TRY400  the message is the whole story
             return Withheld.UNRENDERABLE
@@ -42,7 +51,23 @@ class Composer:
         valid_for = (message.valid_until - self._clock.business()).total_seconds()
         short = self._linking.short(claimed) if isinstance(content, SmsContent) else None
         links = (short,) if short else ()
-        return Parcel(message.message_id, message.recipient, content, valid_for, links=links)
+        return Parcel(
+            message.message_id,
+            message.recipient,
+            content,
+            valid_for,
+            shop=claimed.event.shopid,
+            journey=message.journey,
+            links=links,
+        )
+
+    def _content(self, claimed: Claimed) -> Content:
+        ways: dict[Channel, Callable[[Claimed], Content]] = {
+            Channel.SMS: self._sms,
+            Channel.PUSH: self._push,
+            Channel.WEBHOOK: self._webhook,
+        }
+        return ways.get(claimed.event.data.channel, self._email)(claimed)
 
     def _email(self, claimed: Claimed) -> EmailContent:
         message = claimed.event.data
@@ -62,13 +87,32 @@ class Composer:
         rendered = render_sms(self._templates, message.template, view, message.locale, fallback)
         return SmsContent(rendered.body)
 
+    def _push(self, claimed: Claimed) -> PushContent:
+        message = claimed.event.data
+        rendered = render_push(
+            self._templates, message.template, message.context, message.locale, message.time_zone
+        )
+        return PushContent(
+            rendered.title, rendered.body, self._linking.landing(claimed) or self._settings.public_url
+        )
+
+    def _webhook(self, claimed: Claimed) -> WebhookContent:
+        context = self._linking.tracked(claimed)
+        links = {
+            "answer_links": self._answers(claimed),
+            "unsubscribe_url": self._linking.action(claimed, "unsubscribe"),
+        }
+        return WebhookContent(orjson.dumps(payload(claimed.event, context, links)))
+
+    def _answers(self, claimed: Claimed) -> dict[str, str]:
+        asked = claimed.event.data.context.get("answers", ())
+        return {answer: self._linking.action(claimed, answer) for answer in asked}
+
     def _view(self, claimed: Claimed, unsubscribe: str) -> Mapping[str, Any]:
         context = self._linking.tracked(claimed)
         return {
             **context,
-            "answer_links": {
-                answer: self._linking.action(claimed, answer) for answer in context.get("answers", ())
-            },
+            "answer_links": self._answers(claimed),
             "unsubscribe_url": unsubscribe,
             "postal_address": self._settings.postal_address,
         }

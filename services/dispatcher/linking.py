@@ -39,6 +39,11 @@ class Linking:
         url, ends = self._links.short(code), self._ends(claimed)
         return ShortLink(code, url, target, message.message_id, *claimed.customer, message.channel, ends)
 
+    def landing(self, claimed: Claimed) -> str | None:
+        """The one tracked link of a notification, to what the message is about, if that has an address."""
+        target = first_address(claimed.event.data.context, leads_out)
+        return self._links.redirect(target, _sent(claimed), self._ends(claimed)) if target else None
+
     def _ends(self, claimed: Claimed) -> datetime:
         return claimed.event.data.valid_until + self._kept
 

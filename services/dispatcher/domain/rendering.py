@@ -20,7 +20,8 @@ from services.dispatcher.domain.words import Words
 LONGEST_LINK = 80
 _SAFE = ("https://", "http://127.0.0.1:", "http://localhost:")  # where our own links lead through in a demo
 NAME_LIMITS = (60, 40, 30, 24, 18, 14, 10)
-EMAIL, TEXT, SMS = "mjml", "txt", "sms"
+EMAIL, TEXT, SMS, PUSH = "mjml", "txt", "sms", "push"
+LONGEST_TITLE, LONGEST_NOTICE = 65, 240
 
 _ABSENT: dict[str, Any] = {
     **dict.fromkeys(("first_name", "incentive", "add_more", "early_access_until", "guide")),
@@ -67,6 +68,14 @@ class RenderedSms:
     alphabet: Alphabet
     units: int
     cut: bool
+
+
+@dataclass(frozen=True)
+class RenderedPush:
+    """A notification: title and body, each on one line."""
+
+    title: str
+    body: str
 
 
 def environment(loader: BaseLoader) -> ImmutableSandboxedEnvironment:
@@ -128,6 +137,27 @@ def render_sms(
             break
     body = alphabet.shortened(sentence, room) + ending
     return RenderedSms(body, alphabet, alphabet.units(body), alphabet.units(sentence) > room)
+
+
+def render_push(
+    templates: Templates, name: str, view: Mapping[str, Any], locale: str, zone: str | None = None
+) -> RenderedPush:
+    """Title and body of a notification: the template's first line, and the rest. Raises Unrenderable."""
+    found = templates.find(name, PUSH, locale)
+    title, _, body = _render(found, _seen(view, found, locale, zone)).strip().partition("\n")
+    if not title or not body.strip():
+        message = f"{found.file}: the first line is the title, and the text stands below it"
+        raise Unrenderable(message)
+    return RenderedPush(_brief(title, LONGEST_TITLE), _brief(body, LONGEST_NOTICE))
+
+
+def _brief(text: str, limit: int) -> str:
+    """On one line and, where screens would cut it, cut after a word."""
+    plain = " ".join(text.split())
+    if len(plain) <= limit:
+        return plain
+    cut = plain[: limit - 1]
+    return (cut.rpartition(" ")[0] or cut).rstrip(" ,;:") + "…"
 
 
 def link_in_sms(view: Mapping[str, Any], longest: int, fallback: str) -> str:

@@ -1,15 +1,19 @@
 """One HTTP client for all providers: which failure means that nothing was sent, and which leaves it open."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
 import aiohttp
 import orjson
+from aiohttp.abc import AbstractResolver
 from yarl import URL
 
 from services.dispatcher.providers.base import Answer, Fault
+from services.dispatcher.providers.outward import PrivateAddress
+
+Resolver = Callable[[], AbstractResolver]
 
 _KEPT_SECONDS = (
     15.0  # less than servers keep idle connections: a request on one that just closed would be *unknown*
@@ -41,8 +45,11 @@ class Reply:
 class HttpLine:
     """Kept connections to one provider. `word` begins the reasons of its failures, e.g. `sendgrid_timeout`."""
 
-    def __init__(self, word: str, timeout_seconds: float, connections: int = 100) -> None:
+    def __init__(
+        self, word: str, timeout_seconds: float, connections: int = 100, resolver: Resolver | None = None
+    ) -> None:
         self._word = word
+        self._resolver = resolver
         self._timeout = aiohttp.ClientTimeout(
             total=1.5 * timeout_seconds, sock_connect=timeout_seconds, sock_read=timeout_seconds
         )
@@ -51,7 +58,11 @@ class HttpLine:
 
     async def start(self) -> None:
         """Make the session; its connections wait for the first request."""
-        connector = aiohttp.TCPConnector(limit=self._connections, keepalive_timeout=_KEPT_SECONDS)
+        connector = aiohttp.TCPConnector(
+            limit=self._connections,
+            keepalive_timeout=_KEPT_SECONDS,
+            resolver=self._resolver() if self._resolver else None,
+        )
         self._session = aiohttp.ClientSession(
             connector=connector, timeout=self._timeout, cookie_jar=aiohttp.DummyCookieJar()
         )
@@ -84,7 +95,9 @@ class HttpLine:
                 allow_redirects=False,
             ) as response:
                 return Reply(response.status, response.headers, await response.read())
-        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError):
+        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as fault:
+            if isinstance(getattr(fault, "os_error", None), PrivateAddress):
+                return Answer.of(Fault.PERMANENT, f"{self._word}_private_address")
             return Answer.of(Fault.PASSING, f"{self._word}_unreachable")
         except (aiohttp.ClientError, TimeoutError, OSError) as fault:
             lost = "timeout" if isinstance(fault, TimeoutError) else "connection_lost"
