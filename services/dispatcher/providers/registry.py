@@ -34,7 +34,7 @@ AnyConfig = Annotated[
 ]
 
 
-def make(config: AnyConfig, here: Surroundings) -> Provider:  # noqa: PLR0911  one for each kind
+def make(config: AnyConfig, here: Surroundings) -> Provider:  # noqa: C901, PLR0911  one for each kind
     """The provider of a configuration, not started."""
     match config:
         case SmtpConfig():
