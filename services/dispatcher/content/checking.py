@@ -8,10 +8,17 @@ from typing import Any
 from jinja2 import TemplateNotFound, meta, nodes
 
 from services.dispatcher.content.building import Unbuildable
-from services.dispatcher.content.inspecting import Fault, Rule, email_faults, sms_faults
-from services.dispatcher.content.library import Library
+from services.dispatcher.content.inspecting import Fault, Rule, email_faults, push_faults, sms_faults
+from services.dispatcher.content.library import KINDS, Library
 from services.dispatcher.content.samples import LINK, cases, full
-from services.dispatcher.domain.rendering import EMAIL, SMS, TEXT, Unrenderable, render_email, render_sms
+from services.dispatcher.domain.rendering import (
+    EMAIL,
+    TEXT,
+    Unrenderable,
+    render_email,
+    render_push,
+    render_sms,
+)
 
 SEEN = frozenset(full("any")) | {"locale", "time_zone"}
 _GLOBALS = frozenset({"range", "dict", "lipsum", "cycler", "joiner", "namespace"})
@@ -40,16 +47,12 @@ class Finding:
 
 @dataclass(frozen=True)
 class Mail:
-    """One template of one locale (empty for the shop's own language), with the kinds of files it has."""
+    """One template of one locale (empty for the shop's own language) and channel, with the kinds of files it has."""
 
     name: str
     locale: str
+    channel: str
     kinds: frozenset[str]
-
-    @property
-    def channel(self) -> str:
-        """`sms` or `email`."""
-        return "sms" if SMS in self.kinds else "email"
 
     def file(self, kind: str) -> str:
         """Its file of a kind."""
@@ -58,12 +61,12 @@ class Mail:
 
 def mails(library: Library, shop: str | None = None, template: str | None = None) -> list[Mail]:
     """All templates of the library, or those of a shop or of one name, `<shop>/<name>` or `<name>`."""
-    found: dict[tuple[str, str], set[str]] = {}
+    found: dict[tuple[str, str, str], set[str]] = {}
     for name, locale, kind in library.files():
         wanted = shop in (None, name.partition("/")[0]) and template in (None, name, name.partition("/")[2])
         if wanted:
-            found.setdefault((name, locale), set()).add(kind)
-    return [Mail(name, locale, frozenset(kinds)) for (name, locale), kinds in found.items()]
+            found.setdefault((name, locale, KINDS[kind]), set()).add(kind)
+    return [Mail(*which, frozenset(kinds)) for which, kinds in found.items()]
 
 
 def check(library: Library, which: list[Mail]) -> list[Finding]:
@@ -72,7 +75,7 @@ def check(library: Library, which: list[Mail]) -> list[Finding]:
     for mail in which:
         for finding in _findings(library, mail):
             what = re.sub(r"\d+", "#", finding.detail)  # a size differs from sample to sample
-            found.setdefault((mail.file(""), finding.rule, what), finding)
+            found.setdefault((mail.file(mail.channel), finding.rule, what), finding)
     return list(found.values())
 
 
@@ -82,7 +85,7 @@ def sample_locale(library: Library, mail: Mail) -> str:
 
 
 def _findings(library: Library, mail: Mail) -> Iterator[Finding]:
-    kinds = (SMS,) if mail.channel == "sms" else (TEXT, EMAIL)
+    kinds = (TEXT, EMAIL) if mail.channel == "email" else (mail.channel,)
     sound = True
     for kind in kinds:
         for finding in _build_findings(library, mail, kind):
@@ -128,6 +131,9 @@ def _faults(library: Library, mail: Mail, case: str, view: Mapping[str, Any]) ->
     try:
         if mail.channel == "sms":
             yield from sms_faults(render_sms(library, mail.name, view, locale, LINK))
+        elif mail.channel == "push":
+            pushed = render_push(library, mail.name, view, locale)
+            yield from push_faults(f"{pushed.title}\n{pushed.body}")
         else:
             rendered = render_email(library, mail.name, view, locale)
             yield from email_faults(rendered, view, markup=case == "HTML in names")

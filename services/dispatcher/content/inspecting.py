@@ -87,6 +87,12 @@ def sms_faults(rendered: RenderedSms) -> Iterator[Fault]:
         yield Rule.LEFT_OVER, f"{found[0]!r} in the text"
 
 
+def push_faults(text: str) -> Iterator[Fault]:
+    """Each fault of a notification's title and body."""
+    if found := _LEFT_OVER.search(text):
+        yield Rule.LEFT_OVER, f"{found[0]!r} in the notification"
+
+
 def _duties(rendered: RenderedEmail, view: Mapping[str, Any], page: "_Page") -> Iterator[Fault]:
     if view["unsubscribe_url"] not in page.links:
         yield Rule.NO_UNSUBSCRIBE, "no link to unsubscribe in HTML"

@@ -20,10 +20,12 @@ from services.dispatcher.domain.rendering import Found, Unrenderable, environmen
 from services.dispatcher.domain.words import SHOP, WORDS, Shop, Words, read_shop, read_words
 
 TEMPLATES = Path(__file__).parent.with_name("templates")
+KINDS = {"mjml": "email", "txt": "email", "sms": "sms", "push": "push"}
+"""Of each kind of file the channel that it is for."""
 
 
 class Library(BaseLoader):
-    """Built templates: `<shop>/<name>[.<locale>].<kind>.j2`, where kind is `mjml`, `txt` or `sms`.
+    """Built templates: `<shop>/<name>[.<locale>].<kind>.j2`, where kind is one of KINDS.
 
     Files whose names begin with `_` are for templates to build on and are never sent; what a folder lacks of them
     is taken from those that ship with Orderwake. A changed file needs a new library.
@@ -59,7 +61,7 @@ class Library(BaseLoader):
             parts = rest.split(".")
             if shop.startswith("_") or rest.startswith("_") or parts[-1] != "j2":
                 continue
-            if len(parts) in (3, 4) and parts[-2] in ("mjml", "txt", "sms"):
+            if len(parts) in (3, 4) and parts[-2] in KINDS:
                 yield f"{shop}/{parts[0]}", parts[1] if len(parts) == 4 else "", parts[-2]  # noqa: PLR2004
 
     def get_source(
@@ -177,4 +179,4 @@ def _locale(file: str) -> str:
     return parts[1] if len(parts) == 4 else ""  # noqa: PLR2004  name, locale, kind, j2
 
 
-__all__ = ["TEMPLATES", "Library"]
+__all__ = ["KINDS", "TEMPLATES", "Library"]

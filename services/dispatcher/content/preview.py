@@ -11,7 +11,7 @@ from services.dispatcher.content.browser import camera
 from services.dispatcher.content.checking import Mail, sample_locale
 from services.dispatcher.content.library import Library
 from services.dispatcher.content.samples import LINK, PICTURES, cases
-from services.dispatcher.domain.rendering import render_email, render_sms
+from services.dispatcher.domain.rendering import render_email, render_push, render_sms
 
 WIDTHS = (375, 800)
 _PICTURE = re.compile(re.escape(PICTURES) + r"\d+\.png")
@@ -72,6 +72,11 @@ def _write_one(library: Library, mail: Mail, out: Path, case: str) -> Shown:
     text = out / shop / f"{stem}.txt"
     text.parent.mkdir(parents=True, exist_ok=True)
     title = f"{mail.name} {mail.locale}".strip()
+    if mail.channel == "push":
+        text = text.with_name(f"{stem}.push.txt")
+        pushed = render_push(library, mail.name, view, locale)
+        text.write_text(f"{pushed.title}\n{pushed.body}\n")
+        return Shown(title, "a notification", text, None)
     if mail.channel == "sms":
         sms = render_sms(library, mail.name, view, locale, LINK)
         text.write_text(f"{sms.body}\n")

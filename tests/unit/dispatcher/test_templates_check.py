@@ -135,6 +135,11 @@ def test_a_text_with_a_second_link_is_found() -> None:
     assert _only(note_sms="Look at https://x.example.com now").rule is Rule.SMS_LINKS
 
 
+def test_a_notification_is_checked_too() -> None:
+    assert _findings(note_push="Hi\n{{ shop_name }}") == []
+    assert _only(note_push="Hi\n{{ first_name }}").rule is Rule.LEFT_OVER
+
+
 def test_the_command_tells_findings_and_exits_with_one(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / "note.sms.j2").write_text("word " * 40)
@@ -148,7 +153,7 @@ def test_the_command_tells_findings_and_exits_with_one(tmp_path: Path) -> None:
 def test_the_command_is_content_with_one_sound_template() -> None:
     told = CliRunner().invoke(cli, ["templates", "check", "--template", "skincare/your-routine", "--json"])
     assert told.exit_code == 0
-    assert json.loads(told.output) == {"templates": 2, "findings": []}
+    assert json.loads(told.output) == {"templates": 2, "findings": []}, "English and German"
 
 
 def test_a_template_that_is_not_there_is_said() -> None:
