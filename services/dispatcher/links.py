@@ -78,7 +78,7 @@ class ShortLinks:
         return web.Response(status=HTTPStatus.FOUND, headers=headers)
 
     async def _find(self, code: str) -> Any:  # noqa: ANN401  asyncpg's record, or None
-        if len(code) != CODE_LENGTH or not code.isascii():
+        if len(code) != CODE_LENGTH or not (code.isascii() and code.isalnum()):
             return None
         return await self._pool.fetchrow(queries.find, code)
 
