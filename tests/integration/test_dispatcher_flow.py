@@ -1,7 +1,7 @@
 """Routes, limits, breakers, priorities and hours at hand-over, on real PostgreSQL, with providers that answer as they are told."""
 
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -79,17 +79,22 @@ async def stack(database_url: str, tmp_path: Path, clock: ManualClock) -> AsyncI
 
 
 @pytest.fixture
-def said(capfd: pytest.CaptureFixture[str]) -> Iterator[Callable[[], str]]:
+def said(capfd: pytest.CaptureFixture[str]) -> Callable[[], str]:
     heard: list[str] = []
 
     def all_of_it() -> str:
         heard.extend(capfd.readouterr())
         return "".join(heard)
 
-    yield all_of_it
+    return all_of_it
 
 
-def mails(stack: Bench, *providers: Scripted, shops: dict[str, ShopSender] | None = None, **limits: Any) -> None:  # noqa: ANN401  any limit
+def mails(
+    stack: Bench,
+    *providers: Scripted,
+    shops: dict[str, ShopSender] | None = None,
+    **limits: Any,  # noqa: ANN401  any limit
+) -> None:
     """Let these carry all e-mail, in this order, each with these limits."""
     per_sender = limits.pop("sender_limits", None)
     configs = [
@@ -269,7 +274,9 @@ async def test_no_message_is_ever_taken_by_two_providers(stack: Bench, clock: Ma
     assert {key for key, row in rows.items() if row["state"] == "accepted"} <= taken.keys()
 
 
-async def test_what_is_handed_over_under_the_same_key_goes_to_no_other_provider(stack: Bench, clock: ManualClock) -> None:
+async def test_what_is_handed_over_under_the_same_key_goes_to_no_other_provider(
+    stack: Bench, clock: ManualClock
+) -> None:
     first, second = Scripted("first", answer=says(Fault.OPEN)), Scripted("second")
     mails(stack, first, second)
     (event,) = many(1)
@@ -439,9 +446,7 @@ async def test_a_stop_while_a_text_waits_for_the_morning_wins(stack: Bench, cloc
     await turns([worker])
     clock.advance(timedelta(hours=1))
     stop = engagement(1, EngagementKind.UNSUBSCRIBED, clock.business())
-    await stack.take(
-        stop.model_copy(update={"data": stop.data.model_copy(update={"channel": Channel.SMS})})
-    )
+    await stack.take(stop.model_copy(update={"data": stop.data.model_copy(update={"channel": Channel.SMS})}))
     clock.set(START.replace(hour=10) + DAY)
     await turns([worker])
     assert text.handed == []

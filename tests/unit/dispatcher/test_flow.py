@@ -234,7 +234,9 @@ def test_a_text_at_night_waits_for_the_morning_if_it_is_valid_then() -> None:
 
 
 def test_a_text_that_the_provider_may_hold_past_the_end_waits_too() -> None:
-    assert _window(_at(19, 59) + timedelta(seconds=30)) == Window(_at(19, 59) + timedelta(seconds=30), _at(20))
+    assert _window(_at(19, 59) + timedelta(seconds=30)) == Window(
+        _at(19, 59) + timedelta(seconds=30), _at(20)
+    )
     late = _window(_at(19, 59) + timedelta(seconds=31), valid_until=NOON + timedelta(days=1))
     assert isinstance(late, Window)
     assert late.opens_at == _at(9) + timedelta(days=1)
