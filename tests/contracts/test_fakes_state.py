@@ -1,5 +1,6 @@
 """What the fakes remember: keys, messages that can be asked for, subscriptions."""
 
+import asyncio
 import base64
 import json
 from collections.abc import AsyncIterator
@@ -7,6 +8,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl
 from uuid import uuid4
 
 import aiohttp
@@ -24,8 +26,9 @@ from tests.fakes.resend import FakeResend
 from tests.fakes.twilio import FakeTwilio
 from tests.fakes.vonage import FakeVonage
 from tests.support import pushing
-from tests.support.asking_fakes import EMAIL, PHONE, ask, basic, good
+from tests.support.asking_fakes import EMAIL, PHONE, ask, basic, good, listening
 from tests.support.fakes import FakeProcess
+from tests.support.waiting import eventually
 
 START = datetime(2026, 3, 2, 9, tzinfo=UTC)
 
@@ -270,3 +273,20 @@ async def test_a_process_says_where_it_is_and_counts(
         process.control(faults=["503"])
         async with http.post(process.url + wire.path, headers=wire.headers, data=wire.body) as answer:
             assert answer.status == 503
+
+
+async def test_a_process_calls_back_and_tells_what_people_write(tmp_path: Path) -> None:
+    async with listening() as ear:
+        options = (f"--callback-url={ear.url}/callbacks/sms-1", "--no-check")
+        with FakeProcess("twilio", tmp_path, {}, options=options) as process:
+            wire = good(class_of("twilio")(tmp_path / "unused"))
+            async with (
+                aiohttp.ClientSession() as http,
+                http.post(process.url + wire.path, headers=wire.headers, data=wire.body) as answer,
+            ):
+                assert answer.status == 201
+            await asyncio.to_thread(process.control, inbound=[{"from": PHONE, "text": "STOP"}])
+            await eventually(lambda: len(ear.heard) == 3)
+            said = {dict(parse_qsl(heard.body.decode())).get("SmsStatus") for heard in ear.heard}
+            assert said == {"sent", "delivered", "received"}
+            assert {entry["event"] for entry in process.called_back()} == {"taken", "delivered", "inbound"}

@@ -7,7 +7,7 @@ adds the answers by which it refuses.
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
@@ -19,18 +19,13 @@ from tests.fakes.callbacks import CallBack, CallBacks, Telling
 from tests.fakes.fates import Fates, Planned
 from tests.fakes.faults import Faults
 from tests.fakes.log import ReceivedLog, read
-from tests.fakes.server import Server, cut
+from tests.fakes.server import Server, cut, now
 from tests.fakes.specification import CONTRACTS, Specification, specification
 
 WIRE = ("drop_before", "timeout_before", "timeout_after", "drop_after")
 _RECEIVED, _CALLED_BACK = "received.jsonl", "called_back.jsonl"
 _LISTED = 200
 Entry = dict[str, Any]
-
-
-def now() -> datetime:
-    """The time that fakes go by unless a test moves it."""
-    return datetime.now(UTC)
 
 
 class HttpFake(Server, ABC):
@@ -62,6 +57,7 @@ class HttpFake(Server, ABC):
         fates: Fates | None = None,
         check: bool = True,
         posting: int = 1,
+        tries: int = 12,
         clock: Callable[[], datetime] = now,
     ) -> None:
         super().__init__()
@@ -82,7 +78,7 @@ class HttpFake(Server, ABC):
         self._received = ReceivedLog(folder / _RECEIVED)
         self._called_back = ReceivedLog(folder / _CALLED_BACK)
         self.entries: dict[str, Entry] = {entry["reference"]: entry for entry in self.received()}
-        self.call_backs = CallBacks(self.stops, posting=posting)
+        self.call_backs = CallBacks(self.stops, tries, posting)
 
     @classmethod
     def faults_known(cls) -> tuple[str, ...]:

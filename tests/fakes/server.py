@@ -2,10 +2,16 @@
 
 import asyncio
 from abc import ABC, abstractmethod
+from datetime import UTC, datetime
 
 from aiohttp import web
 
 _LARGEST_BODY = 50 * 2**20
+
+
+def now() -> datetime:
+    """The time that fakes go by unless a test moves it."""
+    return datetime.now(UTC)
 
 
 class Server(ABC):
