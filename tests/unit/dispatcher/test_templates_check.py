@@ -40,6 +40,13 @@ def test_all_that_ships_is_sound() -> None:
     assert [str(finding) for finding in check(library, which)] == []
 
 
+def test_the_example_for_authors_is_sound() -> None:
+    document = (Path(__file__).parents[3] / "docs" / "templates.md").read_text()
+    example = document.partition("## Writing one")[2].partition("```jinja\n")[2].partition("```")[0]
+    assert "extends" in example
+    assert _findings(mail_txt=TEXT, mail_mjml=example) == []
+
+
 def test_a_mail_that_only_fills_the_base_is_sound() -> None:
     assert _findings(mail_txt=TEXT, mail_mjml=PAGE) == []
 
