@@ -4,9 +4,11 @@ import hmac
 import json
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
+from email import message_from_bytes
+from email.message import EmailMessage
+from email.policy import HTTP
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs
 from uuid import UUID, uuid4
 
 import pytest
@@ -25,6 +27,7 @@ from services.dispatcher.providers.base import (
     Unreadable,
 )
 from services.dispatcher.providers.http import Reply
+from services.dispatcher.providers.mail import Request
 from services.dispatcher.providers.mailgun import MailgunProvider, Tokens, judge
 from services.dispatcher.providers.mailgun_codes import CODES, EVENTS, REASONS, STATUSES
 from tests.fakes.mailgun import CALLBACK_KEY, DOMAIN, KEY, FakeMailgun
@@ -108,12 +111,24 @@ async def test_a_message_passes_the_checks_of_the_fake_and_carries_what_it_must(
 
 
 def test_mailgun_tracks_nothing_delivers_for_real_and_both_parts_go(provider: MailgunProvider) -> None:
-    form = parse_qs(provider.request(parcel()).body.decode())
+    form = _form(provider.request(parcel()))
     options = {name: value for name, value in form.items() if name.startswith("o:")}
     assert set(options) == {"o:tracking", "o:tracking-clicks", "o:tracking-opens"}
-    assert all(value == ["no"] for value in options.values())
-    assert (form["text"], form["html"]) == (["Hällo\n"], ["<p>Hällo</p>"])
-    assert form["from"][0].endswith("<offers@shop.example.com>")
+    assert set(options.values()) == {"no"}
+    assert (form["text"], form["html"]) == ("Hällo\n", "<p>Hällo</p>")
+    assert form["subject"] == "For your skin, crème"
+    assert form["from"].endswith("<offers@shop.example.com>")
+
+
+def _form(asked: Request) -> dict[str, str]:
+    """The form, as another reader of multipart sees it."""
+    head = f"Content-Type: {asked.headers['Content-Type']}\r\n\r\n".encode()
+    form = {}
+    for part in message_from_bytes(head + asked.body, _class=EmailMessage, policy=HTTP).iter_parts():
+        value = part.get_payload(decode=True)
+        assert isinstance(value, bytes)
+        form[str(part["Content-Disposition"].params["name"])] = value.decode()
+    return form
 
 
 @pytest.mark.parametrize(
