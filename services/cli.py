@@ -32,6 +32,7 @@ _COMMANDS = {
     "why": ("services.reporting.commands", "why"),
     "ledger": ("services.dispatcher.commands", "ledger"),
     "templates": ("services.dispatcher.content.commands", "templates"),
+    "consent": ("services.dispatcher.commands_consent", "consent"),
     "recommend": ("services.recommender.commands", "recommend"),
     "pause": ("services.scheduler.guarding.commands", "pause"),
     "stop": ("services.scheduler.guarding.commands", "stop"),

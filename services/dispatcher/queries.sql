@@ -14,40 +14,47 @@ ON CONFLICT (message_id) DO NOTHING;
 WITH RECURSIVE rooms AS MATERIALIZED (
     SELECT * FROM unnest($11::text[], $12::integer[]) AS rooms (channel, room)
 ), lines AS (
-    SELECT rooms.channel, first.priority, first.shop_id
+    SELECT rooms.channel, first.priority, first.shop_id, first.next_try
     FROM rooms
     CROSS JOIN LATERAL (
-        SELECT priority, shop_id
+        SELECT priority, shop_id, next_try
         FROM ledger
         WHERE state = 'intended' AND channel = rooms.channel
-        ORDER BY priority, shop_id
+        ORDER BY priority, shop_id, next_try
         LIMIT 1
     ) AS first
     UNION ALL
-    SELECT lines.channel, following.priority, following.shop_id
+    SELECT lines.channel, following.priority, following.shop_id, following.next_try
     FROM lines
     CROSS JOIN LATERAL (
-        SELECT priority, shop_id
+        SELECT priority, shop_id, next_try
         FROM ledger
         WHERE state = 'intended' AND channel = lines.channel AND (priority, shop_id) > (lines.priority, lines.shop_id)
-        ORDER BY priority, shop_id
+        ORDER BY priority, shop_id, next_try
         LIMIT 1
     ) AS following
+), shared AS MATERIALIZED (
+    SELECT
+        lines.channel, lines.priority, lines.shop_id, wanted.most,
+        greatest(wanted.most / count(*) OVER (PARTITION BY lines.channel, lines.priority), 1) AS share
+    FROM lines
+    INNER JOIN rooms USING (channel)
+    CROSS JOIN LATERAL (SELECT CASE WHEN room < $6 THEN room ELSE 4 * $6::integer END AS most) AS wanted
+    WHERE lines.next_try <= $4
 ), ready AS MATERIALIZED (
     SELECT
         due.message_id,
-        row_number() OVER (PARTITION BY rooms.channel ORDER BY lines.priority, due.place) AS rank,
-        CASE WHEN rooms.room < $6 THEN rooms.room ELSE 4 * $6::integer END AS most
-    FROM lines
-    INNER JOIN rooms USING (channel)
+        shared.most,
+        row_number() OVER (PARTITION BY shared.channel ORDER BY shared.priority, due.place) AS rank
+    FROM shared
     LEFT JOIN unnest($13::text[], $14::integer[]) AS capped (shop_id, most) USING (shop_id)
     CROSS JOIN LATERAL (
         SELECT message_id, row_number() OVER (ORDER BY next_try) AS place
         FROM ledger
         WHERE state = 'intended'
-            AND channel = lines.channel
-            AND priority = lines.priority
-            AND shop_id = lines.shop_id
+            AND channel = shared.channel
+            AND priority = shared.priority
+            AND shop_id = shared.shop_id
             AND next_try <= $4
             AND (
                 valid_until < $7
@@ -59,7 +66,7 @@ WITH RECURSIVE rooms AS MATERIALIZED (
                 )
             )
         ORDER BY next_try
-        LIMIT least(capped.most, CASE WHEN rooms.room < $6 THEN rooms.room ELSE 4 * $6::integer END)
+        LIMIT least(shared.share, capped.most)
     ) AS due
 ), taken AS MATERIALIZED (
     SELECT mine.message_id
@@ -199,9 +206,3 @@ WHERE worker = $1 AND state IN ('claimed', 'handed_over') AND message_id <> ALL 
 SELECT state, count(*) AS messages
 FROM ledger
 GROUP BY state;
-
--- name: list_unknown
-SELECT message_id, shop_id, customer_id, channel, reason, provider, attempts, requested_at, valid_until, changed_at
-FROM ledger
-WHERE state = 'unknown'
-ORDER BY changed_at, message_id;

@@ -28,11 +28,15 @@ MESSAGE_CHANNELS = (Channel.EMAIL, Channel.SMS, Channel.PUSH, Channel.WEBHOOK)
 
 
 class Consent(Data):
-    """What a customer allowed on one channel, with its proof: when it was given or withdrawn, and where."""
+    """What a customer allowed on one channel, with its proof: when it was given or withdrawn, and where.
+
+    `wording` is what the customer agreed to, word for word, where the shop kept it.
+    """
 
     granted: bool
     changed_at: Moment
     source: Text = "unstated"
+    wording: Text | None = None
 
 
 class PushKeys(Data):

@@ -5,6 +5,7 @@ from datetime import timedelta
 from io import BytesIO
 from itertools import permutations
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 import pytest
@@ -36,7 +37,7 @@ async def stack(database_url: str, tmp_path: Path, clock: ManualClock) -> AsyncI
         yield made
 
 
-def report(what: Said, event: MessageRequested | None = None, **more: object) -> Report:
+def report(what: Said, event: MessageRequested | None = None, **more: Any) -> Report:  # noqa: ANN401  any field
     return said(what, event, **({"occurred_at": START} | more))
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 from uuid import UUID, uuid4
 
 from services.dispatcher.compose import Composer
@@ -54,7 +55,7 @@ class Scripted:
 class Sendonly(Scripted):
     """One that cannot be asked: SMTP is like that."""
 
-    find = None  # type: ignore[assignment]  it lacks the method
+    find = None  # type: ignore[assignment]
 
 
 def ledger_of(stack: Bench) -> Ledger:
@@ -98,8 +99,8 @@ async def handed(stack: Bench, provider: str = "smtp", cause: Cause | None = Non
             await ledger.move(connection, cause, moves)
 
 
-def said(what: Said, event: MessageRequested | None = None, **more: object) -> Report:
+def said(what: Said, event: MessageRequested | None = None, **more: Any) -> Report:  # noqa: ANN401  any field
     """A report of a message, under an id of its own."""
-    fields = {"report_id": str(uuid4()), **more}
+    fields: dict[str, Any] = {"report_id": str(uuid4()), **more}
     message: UUID | None = event.data.message_id if event else None
-    return Report(said=what, message_id=message, **fields)  # type: ignore[arg-type]  a test's words
+    return Report(said=what, message_id=message, **fields)
