@@ -8,6 +8,7 @@ from typing import Any
 from jinja2 import TemplateNotFound, meta, nodes
 
 from services.dispatcher.content.building import Unbuildable
+from services.dispatcher.content.contrast import too_faint
 from services.dispatcher.content.inspecting import Fault, Rule, email_faults, push_faults, sms_faults
 from services.dispatcher.content.library import KINDS, Library
 from services.dispatcher.content.samples import LINK, cases, full
@@ -19,6 +20,7 @@ from services.dispatcher.domain.rendering import (
     render_push,
     render_sms,
 )
+from services.dispatcher.domain.words import SHOP
 
 SEEN = frozenset(full("any")) | {"locale", "time_zone"}
 _GLOBALS = frozenset({"range", "dict", "lipsum", "cycler", "joiner", "namespace"})
@@ -72,6 +74,9 @@ def mails(library: Library, shop: str | None = None, template: str | None = None
 def check(library: Library, which: list[Mail]) -> list[Finding]:
     """What is wrong with templates, each fault once, with the first sample that shows it."""
     found: dict[tuple[str, str, str], Finding] = {}
+    for shop in dict.fromkeys(mail.name.partition("/")[0] for mail in which if mail.channel == "email"):
+        for detail in too_faint(library.shop(shop)):
+            found[shop, "", detail] = Finding(shop, "", Rule.TOO_FAINT, detail, f"{shop}/{SHOP}")
     for mail in which:
         for finding in _findings(library, mail):
             what = re.sub(r"\d+", "#", finding.detail)  # a size differs from sample to sample

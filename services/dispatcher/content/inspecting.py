@@ -36,6 +36,7 @@ class Rule(StrEnum):
     NO_UNSUBSCRIBE = "no_unsubscribe"
     NO_POSTAL_ADDRESS = "no_postal_address"
     NO_DARK_SCHEME = "no_dark_scheme"
+    TOO_FAINT = "too_faint"
     TOO_LARGE = "too_large"
     SMS_TOO_LONG = "sms_too_long"
     SMS_LINKS = "sms_links"

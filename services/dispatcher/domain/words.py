@@ -1,10 +1,10 @@
 """What every mail says in a language, and how each shop looks: `_words.yaml` and `<shop>/_shop.yaml`, checked."""
 
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from shared.errors import TemplatesError
 
@@ -13,6 +13,7 @@ SHOP = "_shop.yaml"
 DEFAULT_LANGUAGE = "en"
 
 T = TypeVar("T", bound=BaseModel)
+Hex = Annotated[str, Field(pattern="^#[0-9a-fA-F]{6}$")]
 
 
 class _Data(BaseModel):
@@ -42,19 +43,19 @@ class Words(_Data):
 
 
 class Colours(_Data):
-    """A palette. `on_…` is text on that ground; `accent_text` is the accent where it is text on a card."""
+    """A palette of `#rrggbb`. `on_…` is text on that ground; `accent_text` is the accent where it is text on a card."""
 
-    page: str
-    header: str
-    on_header: str
-    accent: str
-    on_accent: str
-    accent_text: str
-    tint: str
-    card: str
-    line: str
-    ink: str
-    muted: str
+    page: Hex
+    header: Hex
+    on_header: Hex
+    accent: Hex
+    on_accent: Hex
+    accent_text: Hex
+    tint: Hex
+    card: Hex
+    line: Hex
+    ink: Hex
+    muted: Hex
 
 
 class Fonts(_Data):

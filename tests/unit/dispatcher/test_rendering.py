@@ -192,6 +192,21 @@ def test_a_reason_is_told_in_the_templates_language_unless_the_journey_gave_its_
 _names = st.text(min_size=1, max_size=120)
 
 
+@given(name=_names | st.text(alphabet="<>&\"'{}%[]=/ab", min_size=1, max_size=40))
+def test_no_name_changes_what_a_page_is_made_of(name: str) -> None:
+    def page(said: str) -> str:
+        product = {
+            **CONTEXT["products"][0],
+            "name": said,
+            "why": said,
+            "image_url": "https://x.example/a.png",
+        }
+        view = {**VIEW, "shop_name": said, "purchase": [said], "products": [product], "first_name": "Ana"}
+        return render_email(REAL, "skincare/complete-your-routine", view, "en-US").html
+
+    assert len(re.findall(r"[<>\"']", page(name))) == len(re.findall(r"[<>\"']", page("plain")))
+
+
 @given(
     first=st.none() | _names,
     shop=_names,

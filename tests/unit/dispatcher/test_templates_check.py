@@ -10,7 +10,8 @@ from jinja2 import DictLoader
 from services.cli import cli
 from services.dispatcher.content.checking import Finding, check, mails
 from services.dispatcher.content.inspecting import Rule
-from services.dispatcher.content.library import Library
+from services.dispatcher.content.library import TEMPLATES, Library
+from shared.errors import TemplatesError
 
 TEXT = '[% extends "_base.txt.j2" %]\n[% block subject %]Hello[% endblock %]\n'
 PAGE = '[% extends "_base.mjml.j2" %]\n[% block preheader %]Look inside[% endblock %]\n'
@@ -140,6 +141,21 @@ def test_a_text_whose_sentence_does_not_fit_is_found() -> None:
 
 def test_a_text_with_a_second_link_is_found() -> None:
     assert _only(note_sms="Look at https://x.example.com now").rule is Rule.SMS_LINKS
+
+
+def test_colours_that_nobody_can_read_are_found() -> None:
+    look = (TEMPLATES / "_shop.yaml").read_text().replace('"#5c677d"', '"#c0c4cc"')
+    library = Library(DictLoader({"a/_shop.yaml": look, "a/mail.txt.j2": TEXT, "a/mail.mjml.j2": PAGE}))
+    found = check(library, mails(library))
+    assert [(finding.rule, finding.file) for finding in found] == [(Rule.TOO_FAINT, "a/_shop.yaml")] * 2
+    assert "light: muted on card" in found[0].detail
+
+
+def test_a_colour_that_is_none_is_told_with_file_and_key() -> None:
+    look = (TEMPLATES / "_shop.yaml").read_text().replace('"#5c677d"', '"grey"')
+    library = Library(DictLoader({"a/_shop.yaml": look, "a/mail.txt.j2": TEXT}))
+    with pytest.raises(TemplatesError, match=r"a/_shop\.yaml: light\.muted"):
+        library.shop("a")
 
 
 def test_a_notification_is_checked_too() -> None:
