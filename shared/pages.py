@@ -72,7 +72,7 @@ _PAGE = """<!doctype html>
 <html lang="{language}"><head><meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="robots" content="noindex"><meta name="referrer" content="no-referrer">
-<meta name="color-scheme" content="light dark"><title>{title}</title><style>
+<meta name="color-scheme" content="light dark"><link rel="icon" href="data:,"><title>{title}</title><style>
 :root {{ --page: #f3f4f6; --card: #fff; --ink: #1f2733; --muted: #566072; --accent: #24406e; --on: #fff }}
 @media (prefers-color-scheme: dark) {{
 :root {{ --page: #12161d; --card: #1c222c; --ink: #eef1f6; --muted: #a9b3c3; --accent: #9dbcf2; --on: #10203b }} }}
