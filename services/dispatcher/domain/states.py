@@ -74,9 +74,7 @@ TRANSITIONS = MappingProxyType(
 FINAL = frozenset({State.WITHHELD, State.UNDELIVERED})
 """States that nothing leads out of."""
 
-CERTAIN = frozenset(
-    {State.ACCEPTED, State.REJECTED, State.WITHHELD, State.CONFIRMED, State.UNDELIVERED}
-)
+CERTAIN = frozenset({State.ACCEPTED, State.REJECTED, State.WITHHELD, State.CONFIRMED, State.UNDELIVERED})
 """States in which the recipient is needed no more, and leaves the row."""
 
 
