@@ -81,6 +81,7 @@ body {{ margin: 0; min-height: 100vh; display: flex; align-items: center; justif
 background: var(--page); color: var(--ink); font: 17px/1.55 system-ui, -apple-system, "Segoe UI", sans-serif }}
 main {{ width: 100%; max-width: 30rem; background: var(--card); border-radius: 1rem; padding: 2.5rem 2rem;
 text-align: center; box-shadow: 0 1px 3px rgba(0, 0, 0, .08), 0 8px 30px rgba(0, 0, 0, .06) }}
+h1, p {{ text-wrap: balance }}
 h1 {{ margin: 0 0 .75rem; font-size: 1.6rem; line-height: 1.25 }}
 p {{ margin: 0; color: var(--muted) }}
 button {{ width: 100%; margin-top: 1.75rem; min-height: 3rem; padding: .8rem 1.4rem; border: 0; border-radius: .6rem;
