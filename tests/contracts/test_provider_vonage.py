@@ -49,7 +49,7 @@ PRESENT = pytest.mark.skipif(not CONTRACTS.exists(), reason="../shared with Vona
 def provider(**changes: Any) -> VonageProvider:  # noqa: ANN401  any field
     config: dict[str, Any] = {
         "name": "sms-2",
-        "key": KEY,
+        "account": KEY,
         "secret": Secret.given(SECRET),
         "callback_key": Secret.given(CALLBACK_KEY),
         "sender": f"+{SENDER}",

@@ -6,6 +6,7 @@ bring headers, else by SES's own id.
 """
 
 from collections.abc import Mapping, Sequence
+from email.utils import parseaddr
 from types import MappingProxyType
 from typing import Any, Literal
 from uuid import UUID
@@ -127,7 +128,9 @@ def _addresses(kind: str, about: Mapping[str, Any], mail: Mapping[str, Any]) -> 
     named = about.get(_WHO.get(kind, ""))
     told = named if isinstance(named, list) else mail.get("destination")
     every = told if isinstance(told, list) else []
-    found = [text_of(each, "emailAddress") if isinstance(each, dict) else str(each) for each in every]
+    found = [
+        parseaddr(text_of(each, "emailAddress") if isinstance(each, dict) else str(each))[1] for each in every
+    ]
     return [*found] if isinstance(named, list) or len(found) == 1 else [None]
 
 

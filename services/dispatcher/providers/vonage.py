@@ -58,7 +58,7 @@ class VonageConfig(ProviderConfig):
     """A Vonage account. `sender` is a number, or a name where the country allows it, for shops without their own."""
 
     kind: Literal["vonage"] = "vonage"
-    key: str
+    account: str
     secret: Secret
     callback_key: Secret | None = None
     callback_method: Method = "sha256"
@@ -124,7 +124,7 @@ class VonageProvider:
     def _form(self, parcel: Parcel, body: str, number: str) -> dict[str, str]:
         sender = parcel.sender or self._config.sender
         form = {
-            "api_key": self._config.key,
+            "api_key": self._config.account,
             "api_secret": self._config.secret.value(),
             "from": sender.removeprefix("+"),
             "to": number,
