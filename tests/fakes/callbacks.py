@@ -105,15 +105,18 @@ class CallBacks:
         self._under_way.discard(task)
         self._changed.set()
 
+    async def _once(self, session: aiohttp.ClientSession, call_back: CallBack, telling: Telling) -> int:
+        status = await _post(session, call_back)
+        telling.told(status)
+        return status
+
     async def _tell(self, session: aiohttp.ClientSession, telling: Telling) -> None:
         call_back = telling.make()
-        for _ in range(telling.times):
-            status = await _post(session, call_back)
-            telling.told(status)
-        if 200 <= status < 300:
+        statuses = [await self._once(session, call_back, telling) for _ in range(telling.times)]
+        if any(200 <= status < 300 for status in statuses):
             return
         tries = telling.tries + 1
-        if status in self._stops or tries >= self._tries:
+        if self._stops.intersection(statuses) or tries >= self._tries:
             self.refused += 1
             return
         again = Telling(telling.make, telling.told, 1, tries)

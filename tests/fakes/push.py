@@ -160,11 +160,10 @@ class FakePush(HttpFake):
             payload = _browser(name).decrypt(ask.body).decode()
         except (Undecipherable, UnicodeDecodeError):
             payload = ""
-        named = correlation({**_members(payload), "topic": ask.header("Topic")})
         entry = {
             "reference": reference,
             "to": name,
-            "k": str(UUID(named)) if named else "",
+            "k": correlation(_members(payload)) or _of_topic(ask.header("Topic")),
             "payload": payload,
             "ttl": ask.header("TTL"),
             "topic": ask.header("Topic"),
@@ -224,6 +223,14 @@ def _browser(name: str) -> Browser:
 def _expand(secret: bytes, info: bytes) -> bytes:
     """HKDF-Expand of one block."""
     return hmac.digest(secret, info + b"\1", "sha256")
+
+
+def _of_topic(topic: str) -> str:
+    """A UUID that travels as a topic: at most 32 characters of base64url, so its hex or its bytes."""
+    try:
+        return str(UUID(topic)) if len(topic) == 32 else str(UUID(bytes=_unb64(topic)))
+    except ValueError:
+        return ""
 
 
 def _members(payload: str) -> dict[str, Any]:
