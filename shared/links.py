@@ -13,6 +13,7 @@ import zlib
 from binascii import Error as BadBase64
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from urllib.parse import urlsplit
 from uuid import UUID
 
@@ -136,6 +137,7 @@ class Links:
         return f"{self._short}/s/{code}"
 
 
+@lru_cache(maxsize=4096)
 def leads_out(target: str) -> bool:
     """Whether a link may lead there: https, or this very machine, and nothing that hides the place.
 
