@@ -17,6 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.dispatcher.providers.base import (
+    Answer,
     CallBack,
     Fault,
     Finds,
@@ -30,7 +31,7 @@ from services.dispatcher.providers.base import (
     Sought,
 )
 from services.dispatcher.providers.config import Surroundings
-from services.dispatcher.providers.twilio import CERTAIN_AFTER, TwilioConfig, TwilioProvider
+from services.dispatcher.providers.twilio import CERTAIN_AFTER, TwilioConfig, TwilioProvider, became
 from services.dispatcher.providers.twilio_codes import CODES
 from services.dispatcher.providers.twilio_signature import is_signed, signature
 from shared.clock import ManualClock
@@ -383,6 +384,21 @@ async def test_a_text_that_is_redacted_or_reads_differently_may_have_been_ours(b
 async def test_the_same_text_of_another_day_is_another_message() -> None:
     earlier = Pages(listed(BODY, NOW - timedelta(days=1)))
     assert (await earlier.find(sought(parcel(), NOW), LATER)).result is Result.NOT_TAKEN
+
+
+@pytest.mark.parametrize("code", sorted(CODES))
+def test_only_what_never_left_twilio_may_go_again(code: int) -> None:
+    failed, undelivered = (
+        became({"sid": "SM1", "status": name, "error_code": code}) for name in ("failed", "undelivered")
+    )
+    assert failed == Answer.of(CODES[code], f"twilio_{code}", reference="SM1")
+    assert undelivered.result is Result.REJECTED
+    assert undelivered.reason == f"twilio_{code}"
+
+
+@pytest.mark.parametrize("status", ["queued", "sent", "delivered", "read", "teleported"])
+def test_whatever_is_on_its_way_was_taken(status: str) -> None:
+    assert became({"sid": "SM1", "status": status, "error_code": None}) == Answer.accepted("SM1")
 
 
 def test_it_finds_and_reports() -> None:

@@ -17,6 +17,7 @@ from typing import Any, Literal
 from urllib.parse import parse_qs, parse_qsl, quote, urlencode, urlsplit
 from uuid import UUID
 
+from services.dispatcher.domain.faults import TREATMENTS
 from services.dispatcher.domain.keywords import Wish, wish
 from services.dispatcher.providers.base import (
     Answer,
@@ -25,6 +26,7 @@ from services.dispatcher.providers.base import (
     Forged,
     Parcel,
     Report,
+    Result,
     Said,
     SmsContent,
     Sought,
@@ -206,12 +208,14 @@ def judge(reply: Reply) -> Answer:
 
 
 def became(resource: Mapping[str, Any]) -> Answer:
-    """What Twilio's own record of a message says: a failure with its class, which may be that it never left."""
+    """What Twilio's own record of a message says. Only what `failed` has never left, and may go again by its class."""
     sid = resource.get("sid") if isinstance(resource.get("sid"), str) else None
-    if _STATUSES.get(str(resource.get("status"))) is not Said.UNDELIVERED:
+    status = str(resource.get("status"))
+    if _STATUSES.get(status) is not Said.UNDELIVERED:
         return Answer.accepted(sid)
-    fault, reason = _failure(str(resource.get("status")), resource.get("error_code"))
-    return Answer.of(fault, reason, reference=sid)
+    fault, reason = _failure(status, resource.get("error_code"))
+    final = status == "failed" or TREATMENTS[fault].result is Result.REJECTED
+    return Answer.of(fault if final else Fault.PERMANENT, reason, reference=sid)
 
 
 def _failure(status: str, code: object) -> tuple[Fault, str]:
