@@ -53,7 +53,7 @@ async def write(ledger: Ledger, connection: Connection, done: Sequence[Done], no
     failures = [
         _failure(ledger, one, fault)
         for one in done
-        if (fault := one.answer.fault) and fault in ABOUT_ADDRESSES
+        if (fault := one.answer.fault) and fault in ABOUT_ADDRESSES and not one.again
     ]
     if failures:
         await ledger.people.failed(connection, failures)

@@ -122,6 +122,27 @@ async def test_messages_leave_and_what_became_of_them_is_published(
     assert [entry["k"] for entry in twilio.received()] == [str(text.data.message_id)]
 
 
+async def test_signed_call_backs_prove_arrival_and_a_stop_is_heard(
+    settings: Settings, far_end: tuple[FakeSmtp, FakeTwilio]
+) -> None:
+    text, later = message(1, Channel.SMS), message(1, Channel.SMS)
+    _, twilio = far_end
+    async with _serving(settings) as url:
+        twilio.callback_url = f"{url}/callbacks/twilio"
+        twilio.public_url = f"{settings.public_url}/callbacks/twilio"
+        await _produce(settings, _keyed(CUSTOMERS.name, customer(1)), _keyed(MESSAGES.name, text))
+        await eventually(lambda: _status(url, "messages", "confirmed", 1), what="the call-back")
+        twilio.inbound(text.data.recipient, "Stop")
+        await twilio.settle()
+        await _produce(settings, _keyed(MESSAGES.name, later))
+        await eventually(lambda: _status(url, "messages", "withheld", 1), what="the stop to be heeded")
+        told = await _told(settings, 4)
+    kinds = [event.data.kind for event in told]
+    assert sorted(kinds) == ["accepted", "delivered", "unsubscribed", "withheld"]
+    assert {entry["status"] for entry in twilio.called_back()} == {200}
+    assert len(twilio.received()) == 1
+
+
 async def test_a_pause_thrown_while_it_runs_is_seen_holds_through_a_restart_and_ends_with_the_resume(
     settings: Settings, far_end: tuple[FakeSmtp, FakeTwilio]
 ) -> None:
