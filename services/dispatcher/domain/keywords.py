@@ -2,7 +2,8 @@
 
 A revocation counts "by any reasonable means" (47 CFR 64.1200(a)(10), in force since April 2025), so not only the words
 that the rule and the providers name stop us, but plain sentences that say the same. Where a sentence may mean either,
-it stops us: a text too few does no harm. The lists are those of the rule, of Twilio and of Amazon.
+it stops us: a text too few does no harm. The words are those of the rule, of Twilio and of Amazon, and what stands for them in
+German, in which templates ship, in French and in Spanish; sentences are understood in English and German.
 """
 
 import re
@@ -18,28 +19,30 @@ class Wish(StrEnum):
 
 
 STOP_WORDS = frozenset(
-    ["stop", "stopall", "unsubscribe", "cancel", "end", "quit", "revoke", "optout", "remove", "arret", "td"]
+    {
+        *("cancel", "end", "optout", "quit", "revoke", "stop", "unsubscribe"),  # the rule, Twilio and Amazon
+        *("stopall", "arret", "remove", "td"),  # Twilio or Amazon
+        *(
+            "stopp",
+            "stoppen",
+            "abmelden",
+            "abbestellen",
+            "austragen",
+            "arreter",
+            "desabonner",
+            "baja",
+            "alto",
+        ),
+    }
 )
 START_WORDS = frozenset({"start", "unstop", "optin", "resubscribe"})
 """YES is none of them: it answers other questions too. A provider that takes it as consent says so itself."""
 
 _COURTESIES = frozenset(
-    [
-        "please",
-        "pls",
-        "plz",
-        "now",
-        "thanks",
-        "thank",
-        "you",
-        "ok",
-        "okay",
-        "hi",
-        "hello",
-        "just",
-        "it",
-        "this",
-    ]
+    {
+        *("please", "pls", "plz", "now", "thanks", "thank", "you", "ok", "okay", "hi", "hello", "just", "it"),
+        *("this", "bitte", "danke"),
+    }
 )
 _NEGATED = re.compile(r"\b(?:do not|don t|dont|never|can t|cant|cannot|won t|wont|didn t|not) (?:ever )?$")
 _WRITE = "(?:text|message|msg|sms|write|contact|send|spam|bother|e ?mail|notify|harass|bug|call)"
@@ -61,6 +64,13 @@ _DEMANDS = (
     r"(?:leave me alone|lose my number|wrong number)",
     r"(?:cancel|end) (?:my |this |the )?subscription",
     r"stop subscription",
+    r"keine? (?:weiteren? |solchen? )?(?:sms|nachrichten?|werbung|mitteilungen|texte?|angebote) mehr",
+    r"(?:horen sie|hort|hor) (?:bitte )?(?:damit )?auf",
+    r"nicht mehr (?:schreiben|anschreiben|kontaktieren|senden|schicken|texten|belastigen)",
+    r"(?:schreibt?|schreiben sie|schickt?|schicken sie|sendet?|senden sie) (?:mir|uns) (?:bitte )?(?:nichts|nicht|keine)",
+    r"(?:von|aus) (?:der|dem|ihrer|ihrem|eurer|eurem|deiner|deinem) (?:liste|verteiler)",
+    r"(?:mochte|will) (?:mich )?(?:abmelden|austragen)|(?:melden sie|meldet|melde) mich (?:bitte )?ab",
+    r"(?:lasst|lassen sie|lass) mich in ruhe",
 )
 _DEMAND = re.compile(rf"\b(?:{'|'.join(_DEMANDS)})")
 _REFUSAL = re.compile(  # here the negation belongs to the demand

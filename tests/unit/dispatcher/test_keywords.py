@@ -90,6 +90,18 @@ def test_what_stands_below_a_stop_does_not_undo_it(text: str, signature: str) ->
         "\u201cSTOP\u201d",
         "stop it",
         "stop spamming me",
+        "Stopp!",
+        "Bitte abmelden",
+        "bitte keine SMS mehr",
+        "Keine Werbung mehr bitte!",
+        "H\u00f6ren Sie bitte auf",
+        "Bitte nicht mehr schreiben",
+        "Schreibt mir nicht mehr",
+        "Schicken Sie mir bitte keine SMS",
+        "Nehmt mich aus eurem Verteiler",
+        "Ich m\u00f6chte mich abmelden",
+        "Melden Sie mich bitte ab",
+        "Lasst mich in Ruhe",
     ],
 )
 def test_plain_sentences_that_say_the_same_stop_us(text: str) -> None:
@@ -124,6 +136,10 @@ def test_plain_sentences_that_say_the_same_stop_us(text: str) -> None:
         "thanks",
         "stopwatch",
         "the weekend",
+        "Wann kommt mein Paket?",
+        "Ich habe keine Zeit mehr, danke",
+        "Das h\u00f6rt sich gut an",
+        "Wann endet das Angebot?",
     ],
 )
 def test_what_only_looks_like_it_changes_nothing(text: str) -> None:
