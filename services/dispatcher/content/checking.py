@@ -23,7 +23,7 @@ from services.dispatcher.domain.rendering import (
 from services.dispatcher.domain.words import SHOP
 
 SEEN = frozenset(full("any")) | {"locale", "time_zone"}
-_GLOBALS = frozenset({"range", "dict", "lipsum", "cycler", "joiner", "namespace"})
+_GLOBALS = frozenset({"range", "dict", "namespace"})
 
 
 @dataclass(frozen=True)

@@ -89,6 +89,8 @@ def environment(loader: BaseLoader) -> ImmutableSandboxedEnvironment:
         auto_reload=False,
         cache_size=-1,
     )
+    for name in ("lipsum", "cycler", "joiner"):  # helpers of Jinja that are no message's data
+        made.globals.pop(name)
     made.filters.update(money=_money, date=_date, deadline=_deadline, listed=_listed, upfirst=_upfirst)
     return made
 

@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jinja2 import DictLoader
 
+from services.dispatcher.content import building
 from services.dispatcher.content.library import Library
 from services.dispatcher.domain.rendering import Unrenderable, render_email, render_sms
 from services.dispatcher.domain.segment import GSM7, UCS2
@@ -75,6 +77,20 @@ def test_a_template_reaches_nothing_but_its_data(attack: str) -> None:
         _email(f"Subject: x\n{attack}", items=[])
     with pytest.raises(Unrenderable):
         _email("Subject: x", attack, items=[])
+
+
+def test_a_page_is_compiled_once_however_many_messages_it_makes(monkeypatch: pytest.MonkeyPatch) -> None:
+    compiled: list[str] = []
+
+    def counting(mjml: str, real: Callable[[str], str] = building.compiled) -> str:
+        compiled.append(mjml)
+        return real(mjml)
+
+    monkeypatch.setattr(building, "compiled", counting)
+    library = _library(mail_txt="Subject: x", mail_mjml=MJML.format("{{ name }}"))
+    pages = [render_email(library, "a/mail", {"name": f"n{number}"}, "en-US").html for number in range(3)]
+    assert len(compiled) == 1
+    assert ["n0" in pages[0], "n2" in pages[2]] == [True, True]
 
 
 def test_mjml_includes_no_file() -> None:
