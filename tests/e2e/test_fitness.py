@@ -99,15 +99,16 @@ def test_a_pull_up_bar_buyer_gets_bands_at_two_hours_with_ten_percent_off(story:
 def test_everyone_gets_the_gear_guide_at_one_hour(story: Story) -> None:
     for name in set(BOUGHT) - {"hal"}:
         assert GUIDE in story.timetable(name)
-    assert "https://fitness.example.com/guides/first-week" in story.arrival("chad", "gear-guide").text
+    assert "https://fitness.example.com/guides/first-week" in story.arrival("chad", "gear-guide").leads_to
 
 
 def test_a_text_comes_on_the_day_of_delivery(story: Story) -> None:
     assert DELIVERED in story.timetable("kay")
-    text = story.arrival("kay", "delivered").text
+    arrival = story.arrival("kay", "delivered")
+    text = arrival.text
     assert text.startswith("Ironroom Fitness: ")
     assert "Kettlebell 12 kg" in text
-    assert "https://fitness.example.com/guides/set-up" in text
+    assert arrival.leads_to == ("https://fitness.example.com/guides/set-up",)
 
 
 def test_a_single_item_grows_into_a_home_gym_three_days_after_delivery_with_twenty_percent_off(

@@ -65,7 +65,7 @@ async def story(stage: Stage) -> Story:
 def test_a_delivery_is_followed_by_four_weekly_mails(story: Story) -> None:
     assert story.timetable("hana") == FOUR_WEEKS
     assert "Wool Throw" in story.arrivals["hana"][0].title
-    assert "https://home-goods.example.com/care-and-styling" in story.arrivals["hana"][0].text
+    assert "https://home-goods.example.com/care-and-styling" in story.arrivals["hana"][0].leads_to
 
 
 def test_without_a_confirmed_delivery_nothing_is_ever_due(story: Story) -> None:

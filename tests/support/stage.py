@@ -70,6 +70,13 @@ class Stage:
         async with self.session.post(self.stack.url("ingest", path)) as answer:
             assert answer.status == HTTPStatus.OK, await answer.text()
 
+    async def look_ahead(self, path: str) -> str:
+        """Where a link to a product or guide leads, as a scanner looks at it: nobody has clicked."""
+        service = "dispatcher" if path.startswith("/s/") else "ingest"
+        async with self.session.head(self.stack.url(service, path), allow_redirects=False) as answer:
+            assert answer.status == HTTPStatus.FOUND, (path, answer.status)
+            return answer.headers["Location"]
+
     def next_monday(self, zone: str) -> datetime:
         """Ten o'clock in `zone` on the first Monday that leaves today behind."""
         local = self.now.astimezone(ZoneInfo(zone))

@@ -6,7 +6,7 @@ import email.policy
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from email.message import EmailMessage
 from pathlib import Path
@@ -22,6 +22,7 @@ from tests.support.stage import REPOSITORY, Stage
 from tests.support.waiting import eventually
 
 _SPAN = re.compile(r"(\d+)([dhm])")
+_LINK = re.compile(r"https://go\.example\.com(/[rs]/[\w-]+)")
 _UNITS = {"d": "days", "h": "hours", "m": "minutes"}
 
 
@@ -32,13 +33,17 @@ def span(text: str) -> timedelta:
 
 @dataclass(frozen=True)
 class Arrival:
-    """A message as it came: `at` is the story's time, `text` its plain text, `title` its subject (SMS: none)."""
+    """A message as it came: `at` is the story's time, `text` its plain text, `title` its subject (SMS: none).
+
+    `leads_to` is where its links to products and guides lead, in their order.
+    """
 
     at: str
     channel: str
     message_id: str
     title: str
     text: str
+    leads_to: tuple[str, ...] = ()
 
 
 @dataclass
@@ -67,27 +72,29 @@ class Story:
     async def at(self, when: str) -> None:
         """Move on to a time of the story, and see what arrives."""
         self._at = when
-        self._note(await self.stage.move(self.begins_at + span(when)))
+        await self._note(await self.stage.move(self.begins_at + span(when)))
 
     async def happens(self, *news: Event | list[Event]) -> None:
         """Tell the system, wait until it has come to rest, and see what arrives."""
         await self.stage.tell([event for one in news for event in (one if isinstance(one, list) else [one])])
-        self._note(await self.stage.rest())
+        await self._note(await self.stage.rest())
 
-    def _note(self, entries: Iterable[Mapping[str, Any]]) -> None:
+    async def _note(self, entries: Iterable[Mapping[str, Any]]) -> None:
         people = self.shop.ids
         names = {address(name): name for address in (self.shop.email, self.shop.phone) for name in people}
         for entry in entries:
             name = names.get(entry["recipient"])
             if name is not None:
-                self.arrivals[name].append(_arrival(self._at, entry))
+                arrival = _arrival(self._at, entry)
+                targets = [await self.stage.look_ahead(path) for path in _LINK.findall(arrival.text)]
+                self.arrivals[name].append(replace(arrival, leads_to=tuple(targets)))
 
     async def clicks(self, name: str, words: str) -> None:
         """Let a customer follow the link behind these words of their latest e-mail, and see what arrives."""
         link = re.search(rf"{re.escape(words)}: https://[^/\s]+(/\S+)", self.arrivals[name][-1].text)
         assert link, f"{name}'s latest message has no link {words!r}"
         await self.stage.click(link[1])
-        self._note(await self.stage.rest())
+        await self._note(await self.stage.rest())
 
     async def learned(self, product: str, partners: Mapping[str, int]) -> None:
         """Wait until the recommender says that these go with a product, from so many baskets with both."""
