@@ -44,6 +44,7 @@ _COURTESIES = frozenset(
         *("this", "bitte", "danke"),
     }
 )
+_READ = 2000  # characters: more than the longest text that carriers bring
 _NEGATED = re.compile(r"\b(?:do not|don t|dont|never|can t|cant|cannot|won t|wont|didn t|not) (?:ever )?$")
 _WRITE = "(?:text|message|msg|sms|write|contact|send|spam|bother|e ?mail|notify|harass|bug|call)"
 _WRITING = "(?:text|messag|sms|writ|contact|send|spam|bother|e ?mail|notify|harass|bugg|call)[a-z]*ing"
@@ -82,7 +83,7 @@ _REFUSAL = re.compile(  # here the negation belongs to the demand
 
 def wish(text: str) -> Wish | None:
     """What `text` asks for; None for all else, such as "can you stop by"."""
-    lines = [words for line in text.splitlines() if (words := _words(line))]
+    lines = [words for line in text[:_READ].splitlines() if (words := _words(line))]
     if not lines:
         return None
     if any(_is_word(words, STOP_WORDS) for words in (lines[0], " ".join(lines))):
