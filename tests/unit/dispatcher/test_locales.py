@@ -8,7 +8,7 @@ from services.dispatcher.domain import locales
 def test_a_template_is_looked_for_from_the_nearest_name_on() -> None:
     assert locales.chain("de-AT") == ("de-at", "de")
     assert locales.chain("zh_Hant_TW") == ("zh-hant-tw", "zh-hant", "zh")
-    assert locales.chain("../x") == ("x",) or locales.chain("../x") == ()
+    assert locales.chain("../x") == ()
 
 
 @pytest.mark.parametrize(
