@@ -17,10 +17,10 @@ from services.dispatcher.allowances import Allowances
 from services.dispatcher.campaigns import Campaigns, Trip
 from services.dispatcher.delivery import Delivery
 from services.dispatcher.domain.allowance import Rate
-from services.dispatcher.domain.breaker import Breaker, Condition
+from services.dispatcher.domain.breaker import Breaker
 from services.dispatcher.domain.policy import Held, priority_of
 from services.dispatcher.ledger import Claimed
-from services.dispatcher.providers.base import Answer, Fault, Provider
+from services.dispatcher.providers.base import Answer, Fault, Provider, Result
 from services.dispatcher.providers.config import Limits
 from shared import metrics
 from shared.clock import Clock
@@ -65,8 +65,21 @@ class Flow:
         self._limits = {config.name: config.limits for config in delivery.providers}
         self._breakers = {name: Breaker() for name in providers}
         self._under_way = Counter(dict.fromkeys(providers, 0))
-        self._allowances = Allowances(pool, clock, self._rates(providers))
+        self._senders = {
+            "",
+            *(shop.sender(channel) for shop in delivery.shops.values() for channel in Channel),
+        }
+        self._allowances = allowances = Allowances(pool, clock, self._rates(providers))
+        self._limited_shops = [
+            (shop, scope) for shop in delivery.shops if allowances.limited(scope := _of_shop(shop))
+        ]
+        self._by_sender = {
+            name: [scope for sender in self._senders if allowances.limited(scope := _of_sender(name, sender))]
+            for name in providers
+        }
         self._campaigns = Campaigns(clock)
+        for name in providers:
+            metrics.PROVIDER_OPEN.labels(name).set(0)
 
     def routed(self, channel: Channel) -> bool:
         """Whether any provider takes this channel's messages."""
@@ -89,12 +102,7 @@ class Flow:
 
     def shops(self) -> dict[str, int]:
         """How many messages of a shop with limits to claim at most."""
-        scopes = {shop: _of_shop(shop) for shop in self._delivery.shops}
-        return {
-            shop: int(self._allowances.left(scope))
-            for shop, scope in scopes.items()
-            if self._allowances.limited(scope)
-        }
+        return {shop: int(self._allowances.left(scope)) for shop, scope in self._limited_shops}
 
     async def share_out(self, claimed: Iterable[Claimed]) -> dict[UUID, Share]:
         """Find each a provider and take its tokens, service messages first. What becomes no hand-over must be given back."""
@@ -120,7 +128,7 @@ class Flow:
         name = lot.provider.name
         self._under_way[name] -= 1
         breaker, now = self._breakers[name], self._clock.monotonic()
-        before = breaker.condition(now)
+        was_open = breaker.left_alone
         opened = breaker.hear(answer.result, answer.fault, answer.reason, answer.retry_after, now)
         if answer.fault is Fault.SENDER and breaker.first_refusal:
             log.error("sender_refused", provider=name, channel=lot.provider.channel, reason=answer.reason)
@@ -128,14 +136,15 @@ class Flow:
             log.error(
                 "provider_left_alone", provider=name, reason=answer.reason, seconds=breaker.rests_for(now)
             )
-        elif before is not Condition.CLOSED and breaker.condition(now) is Condition.CLOSED:
+        elif was_open and not breaker.left_alone:
             log.info("provider_back", provider=name)
-        metrics.PROVIDER_OPEN.labels(name).set(breaker.left_alone)
+        if was_open is not breaker.left_alone:
+            metrics.PROVIDER_OPEN.labels(name).set(breaker.left_alone)
         return self._campaigns.hear(claimed, answer)
 
     def elsewhere(self, claimed: Claimed, answer: Answer, name: str) -> bool:
         """Whether another provider can have at once what this one certainly did not take."""
-        if claimed.doubted or answer.fault is Fault.SOFT:
+        if claimed.doubted or answer.result is not Result.NOT_TAKEN:
             return False
         route = self._routes.get(claimed.event.data.channel, ())
         return any(each.name != name and self._may_have(each.name) > 0 for each in route)
@@ -246,16 +255,13 @@ class Flow:
 
     def _may_have(self, name: str) -> float:
         room = self._breakers[name].room(self._clock.monotonic())
-        senders = sum(self._allowances.left(_of_sender(name, sender)) for sender in self._senders())
-        return min(room, self._limits[name].concurrency, self._allowances.left(_of_provider(name)), senders)
+        left = min(room, self._limits[name].concurrency, self._allowances.left(_of_provider(name)))
+        scopes = self._by_sender[name]
+        return min(left, sum(map(self._allowances.left, scopes))) if scopes else left
 
     def _left(self, name: str) -> dict[str, int]:
         scope = _of_provider(name)
         return {"tokens": int(self._allowances.left(scope))} if self._allowances.limited(scope) else {}
-
-    def _senders(self) -> set[str]:
-        shops = self._delivery.shops.values()
-        return {"", *(shop.sender(channel) for shop in shops for channel in Channel)}
 
     def _rates(self, providers: Mapping[str, Provider]) -> dict[str, Rate]:
         rates = {_of_shop(shop): _rate(sender.limits) for shop, sender in self._delivery.shops.items()}
@@ -264,7 +270,7 @@ class Flow:
                 rates[_of_provider(config.name)] = _rate(config.limits)
                 if config.sender_limits is not None:
                     per_sender = _rate(config.sender_limits)
-                    rates |= {_of_sender(config.name, sender): per_sender for sender in self._senders()}
+                    rates |= {_of_sender(config.name, sender): per_sender for sender in self._senders}
         return rates
 
 

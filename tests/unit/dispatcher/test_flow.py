@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 from math import inf
+from pathlib import Path
 from uuid import UUID, uuid4
 
 import pytest
@@ -30,6 +31,7 @@ from shared.events import Channel
 from shared.law import ContactHours
 from tests.support.messages import START, message
 
+PAGE = Path(__file__).parents[3] / "docs" / "flow.md"
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 LAW = ContactHours.load()
 LEAST = timedelta(seconds=30)
@@ -260,3 +262,28 @@ def test_nobody_knows_where_it_goes_and_the_unknown_places_hours_hold() -> None:
     found = _window(START, time_zone=None, valid_until=START + timedelta(days=2))
     assert isinstance(found, Window)
     assert found.opens_at == _at(16)  # 11:00 in New York
+
+
+def _words(seconds: float) -> str:
+    for unit, name in ((3600, "h"), (60, "min")):
+        if seconds >= unit:
+            return f"{seconds / unit:g} {name}"
+    return f"{seconds:g} s"
+
+
+def test_the_page_tells_the_table_of_retries() -> None:
+    section = PAGE.read_text().partition("## Tries\n")[2].partition("\n## ")[0]
+    rows = [
+        [cell.strip() for cell in line.strip("|").split("|")]
+        for line in section.splitlines()
+        if "| `" in line
+    ]
+    told = {Fault(name.strip("`")): cells for names, *cells in rows for name in names.split(", ")}
+    tries = {None: "until no longer valid", 2: "2"}
+    wanted = {
+        fault: [_words(retry.first_seconds), _words(retry.longest_seconds), tries[retry.tries]]
+        for fault, retry in RETRIES.items()
+    }
+    assert {fault: cells for fault, cells in told.items() if fault in RETRIES} == wanted
+    assert told.keys() == set(Fault)
+    assert all(told[fault][2].startswith("1") for fault in set(Fault) - RETRIES.keys())
