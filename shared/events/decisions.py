@@ -149,7 +149,8 @@ class Message(Data):
     """One message to be sent once.
 
     `recipient` is an address, an E.164 number, a browser's subscription as JSON, or for a webhook the customer's id: personal
-    data. `context` is all that the template may see (text, numbers as text, lists and maps of them). After `valid_until` (business time) it must not be handed over.
+    data. `context` is all that the template may see (text, numbers as text, lists and maps of them).
+    After `valid_until` (business time) it must not be handed over.
     A `service` message offers nothing, and goes before offers. `places` is where the customer may be, as country and region
     (ISO 3166).
     """

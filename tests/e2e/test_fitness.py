@@ -77,7 +77,7 @@ def test_a_band_buyer_gets_door_anchor_and_case_at_half_an_hour_with_free_shippi
     assert _categories(story, "bea", "bands-add-on") == ["door-anchor", "case"]
     mail = story.arrival("bea", "bands-add-on")
     assert "Loop Band Trio" in mail.title
-    assert "free shipping with the code BANDSHIP" in mail.text
+    assert "Free shipping with the code BANDSHIP" in mail.text
 
 
 def test_a_mat_buyer_gets_block_and_strap_at_45_minutes_with_twelve_percent_off(story: Story) -> None:

@@ -78,8 +78,8 @@ def test_conditions_see_every_fact_under_its_name() -> None:
     assert seen["customer"] == {
         "average_order": 24.0, "categories": ["cleanser", "spf", "toner"], "country": "US", "days_since_previous": 3,
         "email": True, "guest": False, "locale": "en-US", "ordered_again": False, "orders": 3, "orders_in_90_days": 2,
-        "products": ["cleanser", "spf", "toner"], "region": "NY", "returns": 1, "sms": True, "spent": 72.0,
-        "staff": False, "unhappy": True,
+        "products": ["cleanser", "spf", "toner"], "push": True, "region": "NY", "returns": 1, "sms": True,
+        "spent": 72.0, "staff": False, "unhappy": True, "webhook": True,
     }  # fmt: skip
     assert seen["order"] == {
         "cancelled": False, "categories": ["mask", "serum"], "country": "US", "currency": "USD", "from_cart": True,

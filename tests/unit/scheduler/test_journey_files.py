@@ -89,7 +89,7 @@ def told(folder: Path, text: str) -> str:
         (
             "channel: email",
             "channel: fax",
-            "routine.yaml:6: steps.0.channel: Input should be 'email', 'sms', 'page' or 'event'",
+            "routine.yaml:6: steps.0.channel: Input should be 'email', 'sms', 'push', 'webhook', 'page' or 'event'",
         ),
         ("delay: 45m", "delay: 45m\n    at: 21:00", "routine.yaml:10: steps.0.at: a time of day is written"),
         ("shop_name", "time_zone: Mars\nshop_name", "routine.yaml:3: time_zone: an IANA zone such as"),
