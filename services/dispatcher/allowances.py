@@ -70,8 +70,12 @@ class Allowances:
 
     async def give_back(self, unused: Mapping[str, int]) -> None:
         """Return tokens for which nothing went."""
-        if unused:
-            await self._pool.execute(queries.give_back, list(unused), list(unused.values()))
+        if not unused:
+            return
+        await self._pool.execute(queries.give_back, list(unused), list(unused.values()))
+        for scope, count in unused.items():
+            known = self._known[scope]
+            known.tokens, known.used = known.tokens + count, max(known.used - count, 0)
 
     async def _open(self) -> None:
         """Make the rows that are not there yet, full."""

@@ -205,10 +205,11 @@ async def test_tokens_for_which_nothing_goes_are_given_back(stack: Bench) -> Non
     mail = Scripted("mail")
     mails(stack, mail, per_day=2)
     await stack.take(customer(1, granted=False), customer(2), *many(2))
-    await turns([stack.worker()])
+    worker = stack.worker()
+    await turns([worker])
     assert mail.taken == []
     await stack.take(*[message(2) for _ in range(2)])
-    await turns([stack.worker()])
+    await turns([worker])
     assert len(mail.taken) == 2
 
 
