@@ -253,6 +253,16 @@ async def test_what_the_fake_calls_back_is_believed_in_any_order_and_twice(
         assert fake.violations == []
 
 
+async def test_a_messaging_service_may_stand_for_a_number(tmp_path: Path) -> None:
+    service = "MG" + "0" * 32
+    async with far_end(tmp_path, sender=service) as (fake, made, _):
+        assert (await made.send(parcel())).result is Result.ACCEPTED
+        assert fake.last is not None
+        assert fake.last.form["MessagingServiceSid"] == service
+        assert "From" not in fake.last.form
+        assert fake.violations == []
+
+
 def sought(sent: Parcel, at: datetime, **changes: Any) -> Sought:  # noqa: ANN401  any field
     return Sought(
         **{

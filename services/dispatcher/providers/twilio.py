@@ -9,6 +9,7 @@ they came. To a person's message nothing is answered: Twilio has replied to STOP
 """
 
 import base64
+import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -55,6 +56,7 @@ _CREATED, _OK, _REFUSED, _UNAUTHORIZED, _FORBIDDEN, _TOO_MANY, _SERVER_FAULT = (
 )
 _WAITING = frozenset({Fault.BUSY, Fault.QUOTA})
 _SLACK = timedelta(minutes=2)  # between Twilio's clock and ours
+_SERVICE = re.compile(r"MG[0-9a-f]{32}")
 _PAGE_SIZE, _PAGES = 200, 20
 _CLOCK = SystemClock()
 _STATUSES = MappingProxyType(
@@ -69,7 +71,7 @@ _OPT_OUT_TYPES = MappingProxyType({"STOP": Wish.STOP, "START": Wish.START, "HELP
 
 
 class TwilioConfig(ProviderConfig):
-    """A Twilio account. `sender` is a number in E.164, for shops without their own."""
+    """A Twilio account. `sender` is a number in E.164 or a messaging service (`MG…`), for shops without their own."""
 
     kind: Literal["twilio"] = "twilio"
     account: str
@@ -178,9 +180,10 @@ class TwilioProvider:
         if not isinstance(parcel.content, SmsContent):
             message = "Twilio carries SMS only here"
             raise TypeError(message)
+        sender = parcel.sender or self._config.sender
         form = {
             "To": parcel.recipient,
-            "From": parcel.sender or self._config.sender,
+            "MessagingServiceSid" if _SERVICE.fullmatch(sender) else "From": sender,
             "Body": parcel.content.body,
             "ValidityPeriod": str(int(min(max(parcel.valid_for, 1), VALIDITY_LIMIT_SECONDS))),
         }
