@@ -107,11 +107,11 @@ class Observer:
         """Return when these services have read everything, `looks` times in a row, and `also` has nothing open.
 
         A look is not one moment: work may pass from what is looked at last to what was looked at first. From an
-        event to its message this happens at most twice, so three looks miss none. Raises NotSettledError after
-        `seconds`.
+        event to its message this happens at most twice, so three looks miss none. Raises NotSettledError when for
+        `seconds` there was never less left than before: on a busy machine it may take longer than that.
         """
         end = asyncio.get_running_loop().time() + seconds
-        quiet = 0
+        quiet, least = 0, float("inf")
         open_work: dict[str, int] = {}
         while asyncio.get_running_loop().time() < end:
             lag = await self.lag()
@@ -120,10 +120,11 @@ class Observer:
             quiet = quiet + 1 if not any(open_work.values()) else 0
             if quiet >= looks:
                 return
+            if (left := sum(open_work.values())) < least:
+                least, end = left, asyncio.get_running_loop().time() + seconds
             await asyncio.sleep(look_seconds)
-        message = (
-            f"not at rest after {seconds:.0f} s; still open: { {k: v for k, v in open_work.items() if v} }"
-        )
+        still = {name: count for name, count in open_work.items() if count}
+        message = f"not at rest, and no nearer to it for {seconds:.0f} s; still open: {still}"
         raise NotSettledError(message)
 
     async def read(self, wanted: list[Topic], take: Callable[[Record, Event | None], None]) -> None:
