@@ -177,10 +177,10 @@ class People:
 
 
 def _standing(row: Any, channel: Channel) -> Standing:  # noqa: ANN401  asyncpg's record
-    since, stopped = row["suppressed_since"], row["stopped_provider"]
+    given, since, stopped = row["consent"], row["suppressed_since"], row["stopped_provider"]
     return Standing(
         known=True,
-        consent={Channel(name): Consent.model_validate(given) for name, given in row["consent"].items()},
+        consent={channel: Consent.model_validate(given)} if given else {},
         suppressed_since={channel: since} if since else {},
         version=row["version"],
         dead=row["dead"],

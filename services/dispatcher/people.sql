@@ -28,7 +28,7 @@ WHERE mine.since < excluded.since;
 
 -- name: standings
 SELECT
-    wanted.message_id, consents.version, consents.consent, consents.country, consents.region, consents.time_zone,
+    wanted.message_id, consents.version, consents.consent -> wanted.channel AS consent, consents.country, consents.region, consents.time_zone,
     suppressions.since AS suppressed_since,
     addresses.dead_since IS NOT NULL AS dead, stops.provider AS stopped_provider, stops.since AS stopped_since
 FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::bytea[])
