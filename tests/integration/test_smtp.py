@@ -22,11 +22,13 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 from cryptography.x509.oid import NameOID
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from services.dispatcher.providers.base import Answer, EmailContent, Fault, Parcel, Result
 from services.dispatcher.providers.config import Surroundings
-from services.dispatcher.providers.dkim import DkimConfig
+from services.dispatcher.providers.dkim import DkimConfig, Signer
 from services.dispatcher.providers.mime import serialise
 from services.dispatcher.providers.smtp import SmtpConfig, SmtpProvider
 from shared.errors import SettingsError
@@ -252,6 +254,10 @@ def _base64(raw: bytes) -> str:
     return base64.b64encode(raw).decode()
 
 
+_PRIVATE, _RECORD = _rsa()
+_SIGNER = Signer(DkimConfig(selector="s1", key=Secret.given(_PRIVATE.decode())))
+
+
 async def _signed(server: Server, key: Path) -> bytes:
     async with provider(server, dkim=DkimConfig(selector="s1", key=Secret(file=key))) as mail:
         assert (await mail.send(parcel())).result is Result.ACCEPTED
@@ -277,6 +283,14 @@ async def test_a_signature_over_both_unsubscribe_headers_verifies_after_smtp(tmp
     for change in ((b"One-Click", b"Two-Click"), (b"ttttt", b"uuuuu"), (b"H=C3=A4llo", b"Hello")):
         assert change[0] in raw
         assert not dkim.verify(raw.replace(*change), dnsfunc=dns)
+
+
+@settings(max_examples=50)
+@given(st.lists(st.text(" \tab.=", max_size=8), max_size=8), st.text(" \tab", max_size=8))
+def test_whatever_space_a_message_has_its_signature_verifies(lines: list[str], subject: str) -> None:
+    head = f"From: a@b.example\r\nSubject: x{subject}y\r\n folded\r\nList-Unsubscribe: <{URL}>\r\n\r\n"
+    raw = (head + "".join(f"{line}\r\n" for line in lines)).encode()
+    assert dkim.verify(_SIGNER.signed(raw, "a@b.example", WRITTEN), dnsfunc=lambda *_, **__: _RECORD.encode())
 
 
 async def test_a_key_that_was_exchanged_signs_from_the_next_message_on(tmp_path: Path) -> None:
