@@ -61,6 +61,16 @@ async def test_a_request_that_breaks_its_specification_is_counted(
     assert fake.status()["violations"] == fake.violations
 
 
+@pytest.mark.parametrize("fake", PUBLISHED, indirect=True)
+async def test_a_misspelt_member_is_counted(fake: HttpFake, http: aiohttp.ClientSession) -> None:
+    here(fake)
+    wire = good(fake)
+    more = b'{"subjct": "x", ' + wire.body[1:] if wire.body[:1] == b"{" else wire.body + b"&Subjct=x"
+    await ask(http, fake, Wire(wire.path, wire.headers, more, more))
+    assert len(fake.violations) == 1
+    assert "ubjct" in fake.violations[0]
+
+
 @pytest.mark.parametrize("kind", PUBLISHED)
 async def test_a_fake_without_its_specification_says_so_and_works(
     kind: str, tmp_path: Path, http: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch

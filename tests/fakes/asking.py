@@ -43,7 +43,7 @@ class Ask:
                 (str(part.get_param("name", header="content-disposition")), _text(part))
                 for part in self._parts()
             ]
-        return parse_qsl(self.body.decode(), keep_blank_values=True)
+        return parse_qsl(self.body.decode(errors="replace"), keep_blank_values=True)
 
     @cached_property
     def form(self) -> dict[str, str]:

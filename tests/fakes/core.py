@@ -23,8 +23,7 @@ from tests.fakes.server import Server, cut, now
 from tests.fakes.specification import CONTRACTS, Specification, specification
 
 WIRE = ("drop_before", "timeout_before", "timeout_after", "drop_after")
-_RECEIVED, _CALLED_BACK = "received.jsonl", "called_back.jsonl"
-_LISTED = 200
+_RECEIVED, _CALLED_BACK, _LISTED = "received.jsonl", "called_back.jsonl", 200
 Entry = dict[str, Any]
 
 
@@ -39,6 +38,8 @@ class HttpFake(Server, ABC):
 
     kind: ClassVar[str]
     specification: ClassVar[str] = ""
+    form: ClassVar[str] = ""
+    """The path in the specification to which a form is posted, if it is one."""
     refusals: ClassVar[Mapping[str, Refusal]]
     codes: ClassVar[tuple[str, ...]] = ()
     """Fates besides FATES: what it may say later about a message that it took."""
@@ -167,7 +168,10 @@ class HttpFake(Server, ABC):
 
     def found_wrong(self, ask: Ask) -> list[str]:
         """What in a request breaks the specification."""
-        return self._specification.violations(ask.request, ask.body) if self._specification else []
+        checks, fields = self._specification, ask.form if self.form else ()
+        if checks is None:
+            return []
+        return [*checks.violations(ask.request, ask.body), *checks.unknown(self.form, fields)]
 
     def refused(self, fault: str, ask: Ask) -> Refusal:
         """The answer of a fault by name."""

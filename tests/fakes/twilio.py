@@ -47,6 +47,7 @@ class FakeTwilio(HttpFake):
 
     kind = "twilio"
     specification = "twilio_messages_v2010.cut.json"
+    form = "/2010-04-01/Accounts/{AccountSid}/Messages.json"
     codes = _CODES
     refusals: ClassVar = {
         "429": _error(429, 20429, "Too Many Requests", {"Retry-After": "1"}),

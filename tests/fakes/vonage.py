@@ -61,6 +61,7 @@ class FakeVonage(HttpFake):
 
     kind = "vonage"
     specification = "vonage_sms.yml"
+    form = "/{format}"
     codes = tuple(f"dlr-{code}" for code in _ERR_CODES)
     refusals: ClassVar = {
         **{status: _refusal(status) for status in _STATUSES},
