@@ -62,7 +62,14 @@ class Intake:
 
     async def _engagements(self, connection: Connection, events: Sequence[EngagementRecorded]) -> None:
         stops = [
-            (event.shopid, event.customerid, event.data.channel, event.data.occurred_at, event.data.kind, None)
+            (
+                event.shopid,
+                event.customerid,
+                event.data.channel,
+                event.data.occurred_at,
+                event.data.kind,
+                None,
+            )
             for event in events
             if event.data.kind in SUPPRESSING
         ]
