@@ -3,6 +3,7 @@
 Without a file, SMTP and Twilio come from the settings of their names.
 """
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Self
@@ -20,6 +21,8 @@ from shared.events import Channel
 from shared.secrets import Secret
 from shared.settings import HERE, Settings, refuse_demo_values
 from shared.yaml_file import read_yaml
+
+SCHEMA = Path(__file__).parents[2] / "docs" / "providers.schema.json"
 
 
 class ShopSender(BaseModel):
@@ -101,6 +104,13 @@ def _host(config: AnyConfig) -> str | None:
     return URL(url).host if isinstance(url, str) else getattr(config, "host", None)
 
 
+def schema() -> str:
+    """The JSON Schema of the file, as it stands in docs/."""
+    document = Delivery.model_json_schema(by_alias=True)
+    document = {"$schema": "https://json-schema.org/draft/2020-12/schema", **document}
+    return json.dumps(document, indent=2) + "\n"
+
+
 def surroundings(settings: Settings) -> Surroundings:
     """What every provider may know of this deployment."""
     public = settings.callback_url or settings.public_url
@@ -134,3 +144,7 @@ def _from_settings(settings: Settings) -> Delivery:
             )
         )
     return Delivery(providers=tuple(found))
+
+
+if __name__ == "__main__":
+    SCHEMA.write_text(schema())

@@ -1,12 +1,14 @@
 """docs/providers.md and its example say what the software takes."""
 
+import json
 import re
 from pathlib import Path
 
 import pytest
 import yaml
+from jsonschema import Draft202012Validator
 
-from services.dispatcher.delivery import Delivery, read_delivery
+from services.dispatcher.delivery import SCHEMA, Delivery, read_delivery, schema
 from services.dispatcher.providers.config import ProviderConfig
 from shared.events import Channel
 from tests.support.mailing import HERE
@@ -28,6 +30,15 @@ def test_the_example_is_read_and_its_providers_can_be_made(example: Delivery) ->
     assert [each.name for each in example.route(Channel.EMAIL, made)] == ["mail-1", "mail-2", "mail-4"]
     assert [each.name for each in example.route(Channel.SMS, made)] == ["sms-1"]
     assert example.shop("skincare").sender(Channel.EMAIL) == "offers@lumen.example"
+
+
+def test_the_published_schema_is_the_models_own() -> None:
+    assert SCHEMA.read_text() == schema(), "write it with: python -m services.dispatcher.delivery"
+
+
+def test_the_example_passes_the_published_schema() -> None:
+    document = json.loads(SCHEMA.read_text())
+    Draft202012Validator(document).validate(yaml.safe_load(EXAMPLE.read_text()))
 
 
 def test_no_secret_stands_in_the_example() -> None:
