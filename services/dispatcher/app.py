@@ -125,7 +125,7 @@ def _assemble(settings: Settings, clock: Clock, parts: _Parts) -> Running:
         return {"caught_up": consumer.caught_up, "controls": follower.caught_up}
 
     short = ShortLinks(pool, clock, relay.wake)
-    hearing = Hearing(pool, ledger, clock, relay.wake)
+    hearing = Hearing(pool, ledger, clock, relay.wake, flow.hear_report)
     reconciler = Reconciler(
         pool=pool,
         ledger=ledger,

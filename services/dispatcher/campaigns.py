@@ -8,7 +8,7 @@ import structlog
 
 from services.dispatcher.domain.breaker import CAMPAIGN_LOOKS_BACK, Campaign
 from services.dispatcher.ledger import Claimed
-from services.dispatcher.providers.base import Answer
+from services.dispatcher.providers.base import Answer, Fault, Result
 from shared import metrics
 from shared.clock import Clock
 from shared.events import Control, ControlSet
@@ -63,10 +63,17 @@ class Campaigns:
         """Note an answer; what to hold because of it."""
         message = claimed.event.data
         scope = Scope(claimed.event.shopid, message.journey, message.channel)
-        refusals = self._campaigns[scope].hear(answer.result, answer.fault)
+        return self._note(scope, answer.result, answer.fault, answer.reason)
+
+    def hear_report(self, scope: Scope, reason: str) -> Trip | None:
+        """Note that content was refused after all, as carriers filter what a provider took; what to hold because of it."""
+        return self._note(scope, Result.REJECTED, Fault.CONTENT, reason)
+
+    def _note(self, scope: Scope, result: Result, fault: Fault | None, reason: str | None) -> Trip | None:
+        refusals = self._campaigns[scope].hear(result, fault)
         if refusals is None:
             return None
-        why = f"providers refused the content of {refusals} of the last {CAMPAIGN_LOOKS_BACK} messages: {answer.reason}"
+        why = f"providers refused the content of {refusals} of the last {CAMPAIGN_LOOKS_BACK} messages: {reason}"
         log.error("campaign_held", shop=scope.shop, journey=scope.journey, channel=scope.channel, why=why)
         metrics.CAMPAIGNS_HELD.labels(scope.channel).inc()
         return Trip(scope, self._clock.business(), why)

@@ -25,6 +25,7 @@ from services.dispatcher.providers.config import Limits
 from shared import metrics
 from shared.clock import Clock
 from shared.events import Channel
+from shared.switches import Scope
 
 log = structlog.get_logger()
 
@@ -141,6 +142,10 @@ class Flow:
         if was_open is not breaker.left_alone:
             metrics.PROVIDER_OPEN.labels(name).set(breaker.left_alone)
         return self._campaigns.hear(claimed, answer)
+
+    def hear_report(self, scope: Scope, reason: str) -> Trip | None:
+        """Note a call-back that says that a campaign's content was refused; the campaign to hold because of it."""
+        return self._campaigns.hear_report(scope, reason)
 
     def elsewhere(self, claimed: Claimed, answer: Answer, name: str) -> bool:
         """Whether another provider can have at once what this one certainly did not take."""

@@ -14,6 +14,7 @@ from uuid import UUID
 import asyncpg
 
 from services.dispatcher import telling
+from services.dispatcher.campaigns import Trip
 from services.dispatcher.domain.faults import Fault
 from services.dispatcher.domain.states import Cause
 from services.dispatcher.ledger import Ledger, Move
@@ -25,6 +26,7 @@ from shared.db import load_queries
 from shared.events import Channel, EngagementKind
 from shared.ids import event_id
 from shared.kafka import outbox
+from shared.switches import Scope
 
 queries = load_queries(Path(__file__).with_name("reports.sql"))
 
@@ -60,14 +62,25 @@ class _Heard:
 
 
 class Hearing:
-    """Takes reports of one provider at a time; `told` hears of new events in the outbox."""
+    """Takes reports of one provider at a time; `told` hears of new events in the outbox.
 
-    def __init__(self, pool: asyncpg.Pool, ledger: Ledger, clock: Clock, told: Callable[[], None]) -> None:
+    `refused` hears of each message whose content was refused, and may say what is to be held because of it.
+    """
+
+    def __init__(
+        self,
+        pool: asyncpg.Pool,
+        ledger: Ledger,
+        clock: Clock,
+        told: Callable[[], None],
+        refused: Callable[[Scope, str], Trip | None] = lambda _scope, _reason: None,
+    ) -> None:
         self._pool = pool
         self._ledger = ledger
         self._people = ledger.people
         self._clock = clock
         self._told = told
+        self._refused = refused
 
     async def take(self, provider: str, channel: Channel, reports: Sequence[Report]) -> int:
         """Apply what is new, and return how much was. Raises TooEarly, with nothing applied."""
@@ -145,8 +158,16 @@ class Hearing:
             _failure(provider, one) for one in heard if one.row and one.row["message_id"] in undelivered
         ]
         await self._people.fail_messages(connection, failures)
+        await outbox.put(connection, list(self._trips(failures)))
         for one in heard:
             await self._hear_person(connection, provider, channel, one)
+
+    def _trips(self, failures: Iterable[Failure]) -> Iterable[outbox.Outgoing]:
+        for one in failures:
+            if one.fault is Fault.CONTENT and one.row["journey"]:
+                scope = Scope(one.row["shop_id"], one.row["journey"], Channel(one.row["channel"]))
+                if trip := self._refused(scope, one.reason):
+                    yield trip.outgoing()
 
     async def _hear_person(
         self, connection: Connection, provider: str, channel: Channel, heard: _Heard

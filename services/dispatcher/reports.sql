@@ -19,8 +19,8 @@ WHERE (provider, report_id) IN (
 
 -- name: about
 SELECT
-    ledger.message_id, ledger.shop_id, ledger.customer_id, ledger.channel, ledger.provider, ledger.provider_reference,
-    ledger.reason, ledger.state, sends.address_hash
+    ledger.message_id, ledger.shop_id, ledger.customer_id, ledger.channel, ledger.journey, ledger.provider,
+    ledger.provider_reference, ledger.reason, ledger.state, sends.address_hash
 FROM ledger
 LEFT JOIN sends USING (shop_id, customer_id, message_id)
 WHERE ledger.message_id = ANY ($1::uuid[]) OR (ledger.provider_reference = ANY ($2::text[]) AND ledger.provider = $3)

@@ -13,13 +13,15 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
 from services.dispatcher.callbacks import LARGEST_BODY, CallBacks
+from services.dispatcher.domain.breaker import CAMPAIGN_REFUSALS
 from services.dispatcher.domain.states import Cause
 from services.dispatcher.ledger import Move
 from services.dispatcher.providers.base import Fault, Forged, Report, Said, Unreadable, Unverifiable
-from services.dispatcher.reports import TooEarly
+from services.dispatcher.reports import Hearing, TooEarly
 from shared.clock import ManualClock
-from shared.events import Channel, EngagementKind, MessageRequested
-from tests.support.dispatching import Bench, bench, running
+from shared.events import Channel, ControlSet, EngagementKind, MessageRequested
+from shared.topics import CONTROLS
+from tests.support.dispatching import Bench, bench, queries, running
 from tests.support.messages import START, customer, engagement, message
 from tests.support.reporting_back import Scripted, handed, hearing_of, ledger_of, said
 
@@ -237,6 +239,21 @@ async def test_a_complaint_suppresses_and_is_told_as_such(stack: Bench) -> None:
     await stack.take(later)
     async with running([stack.worker()]):
         assert await stack.settled(later) == {"withheld": 1}
+
+
+async def test_content_that_carriers_refuse_later_holds_its_campaign(stack: Bench) -> None:
+    flow = stack.worker().flow
+    hearing = Hearing(stack.pool, ledger_of(stack), stack.clock, lambda: None, flow.hear_report)
+    events = [message(number, TEXT) for number in range(CAMPAIGN_REFUSALS)]
+    await stack.take(*[customer(number) for number in range(CAMPAIGN_REFUSALS)], *events)
+    await handed(stack, "twilio", Cause.TAKEN)
+    for event in events:
+        filtered = report(Said.UNDELIVERED, event, reason="twilio_30007", fault=Fault.CONTENT)
+        await hearing.take("twilio", TEXT, [filtered])
+    (held,) = await stack.pool.fetch(queries.thrown, CONTROLS.name)
+    control = ControlSet.model_validate_json(held["value"]).data
+    assert (control.action, control.journey, control.channel) == ("pause", "skincare", "sms")
+    assert "twilio_30007" in str(control.why)
 
 
 async def test_reports_are_forgotten_with_age(stack: Bench, clock: ManualClock) -> None:
