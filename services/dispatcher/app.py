@@ -77,13 +77,15 @@ def _assemble(settings: Settings, clock: Clock, parts: _Parts) -> Running:
     ledger = Ledger(uuid4(), clock, settings.dispatcher_lease_seconds, people)
     relay, controls = Relay(pool, parts.producer), Controls()
     flow = Flow(parts.delivery, parts.providers, pool, clock)
+    composer = Composer(settings, clock, parts.delivery)
+    composer.prepare()
     sender = Sender(
         pool=pool,
         ledger=ledger,
         clock=clock,
         settings=settings,
         flow=flow,
-        make_parcel=Composer(settings, clock).parcel,
+        make_parcel=composer.parcel,
         switches=controls.switches,
         told=relay.wake,
     )
@@ -133,7 +135,7 @@ def _assemble(settings: Settings, clock: Clock, parts: _Parts) -> Running:
         settings=settings,
         providers=parts.providers,
         hearing=hearing,
-        compose=Composer(settings, clock).parcel,
+        compose=composer.parcel,
         wake=sender.wake,
     )
     callbacks = CallBacks(parts.providers, hearing, clock, settings.callback_url or settings.public_url)

@@ -8,6 +8,7 @@ import orjson
 import structlog
 
 from services.dispatcher.content.library import TEMPLATES, Library
+from services.dispatcher.delivery import Delivery
 from services.dispatcher.domain.payload import payload
 from services.dispatcher.domain.policy import Withheld
 from services.dispatcher.domain.rendering import Unrenderable, render_email, render_push, render_sms
@@ -30,13 +31,24 @@ log = structlog.get_logger()
 
 
 class Composer:
-    """Makes parcels. Templates are built once, when first needed; a changed file needs a new process."""
+    """Makes parcels. Templates are built once, when first needed or by `prepare`; a changed file needs a new process.
 
-    def __init__(self, settings: Settings, clock: Clock, folder: Path = TEMPLATES) -> None:
+    `delivery` knows the shops' own postal addresses.
+    """
+
+    def __init__(
+        self, settings: Settings, clock: Clock, delivery: Delivery | None = None, folder: Path = TEMPLATES
+    ) -> None:
         self._settings = settings
+        self._delivery = delivery
         self._clock = clock
         self._linking = Linking(settings)
         self._templates = Library.of(folder)
+
+    def prepare(self) -> None:
+        """Build all templates; one that cannot be built is told now, and its messages are withheld."""
+        for problem in self._templates.build():
+            log.error("template_broken", detail=problem)
 
     def parcel(self, claimed: Claimed) -> Parcel | Withheld:
         """The parcel, or why there can be none."""
@@ -114,5 +126,9 @@ class Composer:
             **context,
             "answer_links": self._answers(claimed),
             "unsubscribe_url": unsubscribe,
-            "postal_address": self._settings.postal_address,
+            "postal_address": self._postal_address(claimed.event.shopid),
         }
+
+    def _postal_address(self, shop: str) -> str:
+        own = self._delivery.shop(shop).postal_address if self._delivery else None
+        return own or self._settings.postal_address

@@ -64,6 +64,14 @@ class Library(BaseLoader):
             if len(parts) in (3, 4) and parts[-2] in KINDS:
                 yield f"{shop}/{parts[0]}", parts[1] if len(parts) == 4 else "", parts[-2]  # noqa: PLR2004
 
+    def build(self) -> Iterator[str]:
+        """Build everything that can be sent, ahead of the first message; yields what is wrong with what cannot be built."""
+        for name, locale, kind in self.files():
+            try:
+                self.find(name, kind, locale)
+            except Unrenderable as error:
+                yield str(error)
+
     def get_source(
         self, environment: Environment, template: str
     ) -> tuple[str, str | None, Callable[[], bool] | None]:
