@@ -29,6 +29,8 @@ log = structlog.get_logger()
 LARGEST_BODY = 2 * 1024 * 1024
 """Bytes: SendGrid's batches, the largest, stay under 768 kB."""
 LONGEST_READ_SECONDS = 15.0
+APPLIED_AT_ONCE = 3
+"""Transactions: a flood of call-backs leaves connections to those who send."""
 
 _REFUSALS: dict[type[Exception], int] = {
     Forged: 403,
@@ -49,6 +51,7 @@ class CallBacks:
         self._hearing = hearing
         self._clock = clock
         self._url = f"{public_url.rstrip('/')}/callbacks"
+        self._applying = asyncio.Semaphore(APPLIED_AT_ONCE)
 
     def routes(self) -> list[web.AbstractRouteDef]:
         """What the service serves."""
@@ -65,7 +68,8 @@ class CallBacks:
             if body is None:
                 return _answer(name, 413)
             reports = await self._read(provider, self._call_back(request, name, body))
-            await self._hearing.take(name, provider.channel, reports)
+            async with self._applying:
+                await self._hearing.take(name, provider.channel, reports)
         except tuple(_REFUSALS) as refusal:
             log.warning("callback_refused", provider=name, why=type(refusal).__name__)
             return _answer(name, _status(refusal))

@@ -27,7 +27,7 @@ WITH found AS (
 )
 UPDATE ledger
 SET state = $5, next_try = $1, changed_at = $1, worker = NULL, lease_until = NULL,
-    once_until = coalesce(once_until, handed_over_at + $6)
+    once_until = coalesce(once_until, coalesce(handed_over_at, changed_at) + $6)
 FROM found
 WHERE ledger.message_id = found.message_id
 RETURNING ledger.message_id;
