@@ -32,6 +32,7 @@ from shared.switches import Switch
 log = structlog.get_logger()
 
 IDLE_SECONDS = 0.2
+GATHER_SECONDS = 0.01
 RETRY_SECONDS = 0.5
 
 MakeParcel = Callable[[Claimed], Parcel | Withheld]
@@ -71,6 +72,7 @@ class Sender:
         self._prepared: deque[Claim] = deque()
         self._in_flight: dict[UUID, asyncio.Task[None]] = {}
         self._ended: list[Done] = []
+        self._rendering = False
         self._left_behind = False
         self._closing = False
         self._fault: BaseException | None = None
@@ -144,10 +146,16 @@ class Sender:
                 return 0
             claimed = await self._ledger.claim(connection, limit, self._switches(), rooms, self._flow.shops())
         self._claimed |= {one.message_id for one in claimed}
-        for one in claimed:
-            self._prepared.append((one, self._parcel(one)))
-            self._ready.set()
-            await asyncio.sleep(0)  # rendering is work: answers that came meanwhile are read
+        try:
+            self._rendering = True
+            for one in claimed:
+                self._prepared.append((one, self._parcel(one)))
+                if 2 * len(self._prepared) == self._limit:
+                    self._ready.set()
+                await asyncio.sleep(0)  # rendering is work: answers that came meanwhile are read
+        finally:
+            self._rendering = False
+        self._ready.set()
         return len(claimed)
 
     def _parcel(self, claimed: Claimed) -> Parcel | Withheld:
@@ -176,8 +184,8 @@ class Sender:
 
     def _next_batch(self) -> list[Claim]:
         """What is prepared, as far as the limit and the providers' concurrency leave room; others keep their places."""
-        free = self._limit - len(self._in_flight)
-        if free < min(len(self._prepared), max(self._limit // 2, 1)):
+        free, half = self._limit - len(self._in_flight), max(self._limit // 2, 1)
+        if free < min(len(self._prepared), half) or (self._rendering and len(self._prepared) < half):
             return []
         rooms: dict[Channel, int] = {channel: self._flow.free(channel) for channel in Channel}
         batch: list[Claim] = []
@@ -244,6 +252,8 @@ class Sender:
             if self._fault:
                 raise self._fault
             if self._ended:
+                if 4 * len(self._ended) < min(self._limit, 2 * len(self._in_flight)):
+                    await asyncio.sleep(GATHER_SECONDS)
                 await self._write_ended()
             else:
                 await _pause(self._answered, IDLE_SECONDS)
