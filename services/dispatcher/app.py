@@ -27,7 +27,7 @@ from services.dispatcher.reports import Hearing
 from services.dispatcher.sender import Sender
 from shared import topics
 from shared.clock import Clock
-from shared.db import create_pool
+from shared.db import create_pool, end_transaction
 from shared.kafka.follower import Follower
 from shared.kafka.guard import Guard
 from shared.kafka.outbox import Relay
@@ -44,7 +44,7 @@ CONSUMED = (topics.MESSAGES, topics.CUSTOMERS, topics.ENGAGEMENT)
 async def build(settings: Settings, clock: Clock) -> AsyncIterator[Running]:
     """The dispatcher's loops, its readiness and `/v1/status`."""
     async with AsyncExitStack() as stack:
-        pool = await create_pool(settings, NAME)
+        pool = await create_pool(settings, NAME, reset=end_transaction)
         stack.push_async_callback(pool.close)
         producer = make_producer(settings.kafka_bootstrap_servers)
         await producer.start()
