@@ -143,6 +143,21 @@ async def test_signed_call_backs_prove_arrival_and_a_stop_is_heard(
     assert len(twilio.received()) == 1
 
 
+async def test_a_text_whose_answer_was_lost_is_found_at_its_provider(
+    settings: Settings, far_end: tuple[FakeSmtp, FakeTwilio]
+) -> None:
+    text = message(1, Channel.SMS)
+    _, twilio = far_end
+    twilio.faults.script.append("drop_after")
+    changes = {"reconcile_seconds": 0.2, "reconcile_after_seconds": 0.0}
+    await _produce(settings, _keyed(CUSTOMERS.name, customer(1)), _keyed(MESSAGES.name, text))
+    async with _serving(settings.model_copy(update=changes)) as url:
+        await eventually(lambda: _status(url, "messages", "accepted", 1), what="the query")
+        told = await _told(settings, 2)
+    assert [event.data.kind for event in told] == ["unknown", "accepted"]
+    assert len(twilio.received()) == 1
+
+
 async def test_a_pause_thrown_while_it_runs_is_seen_holds_through_a_restart_and_ends_with_the_resume(
     settings: Settings, far_end: tuple[FakeSmtp, FakeTwilio]
 ) -> None:
