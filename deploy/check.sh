@@ -37,6 +37,7 @@ conform() {
 echo "kubectl kustomize deploy/k8s/base, kubeconform with the schemas of Kubernetes $KUBERNETES"
 kubectl kustomize deploy/k8s/base | conform
 conform <deploy/k8s/base/secret.example.yaml
+conform <deploy/k8s/base/ingress.example.yaml
 
 echo "docker-compose config"
 "$bin/docker-compose" -f docker-compose.yml config -q
