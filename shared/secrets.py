@@ -54,10 +54,14 @@ class Secret(BaseModel):
             seen = (found.st_ino, found.st_mtime_ns, found.st_size)
             if seen != self._seen:
                 self._lines, self._seen = _lines(path.read_text(), str(path)), seen
-        except OSError as error:
-            if self._lines:  # just being replaced: the former one holds for the moment
+        except (OSError, SettingsError, UnicodeDecodeError) as error:
+            if self._lines:  # just being replaced or written: the former one holds for the moment
                 return
-            message = f"cannot read the secret {path}: {error.strerror}; mount it there"
+            if isinstance(error, SettingsError):
+                raise
+            message = (
+                f"cannot read the secret {path}: {getattr(error, 'strerror', 'not text')}; mount it there"
+            )
             raise SettingsError(message) from error
 
     def __repr__(self) -> str:

@@ -22,6 +22,7 @@ from services.dispatcher.providers.base import (
 from services.dispatcher.reports import Hearing, TooEarly
 from shared import metrics
 from shared.clock import Clock
+from shared.errors import SettingsError
 from shared.faults import PASSING
 
 log = structlog.get_logger()
@@ -89,8 +90,15 @@ class CallBacks:
         return CallBack(url, headers, body, self._clock.machine())
 
     async def _read(self, provider: Reports, call_back: CallBack) -> Sequence[Report]:
-        found = provider.read(call_back)
-        return await found if isawaitable(found) else found
+        try:
+            found = provider.read(call_back)
+            return await found if isawaitable(found) else found
+        except (
+            ValueError
+        ) as error:  # letters or digits that nobody expects: no reason to fail, or to say them
+            raise Unreadable(type(error).__name__) from None
+        except SettingsError as error:
+            raise Unverifiable(str(error)) from None
 
 
 async def _body(request: web.Request) -> bytes | None:

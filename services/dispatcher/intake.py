@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from uuid import UUID
 
+from services.dispatcher import links
 from services.dispatcher.domain.consent import SUPPRESSING
 from services.dispatcher.domain.policy import priority_of
 from services.dispatcher.domain.states import Cause, State
@@ -58,6 +59,7 @@ class Intake:
                     newest[customer] = one.event
         await connection.executemany(of_people.erase_consent, sorted(erased))
         await connection.executemany(of_people.forget_addresses, sorted(erased))
+        await links.forget(connection, erased)
         await connection.executemany(of_people.put_consent, [_consent_row(*item) for item in newest.items()])
 
     async def _engagements(self, connection: Connection, events: Sequence[EngagementRecorded]) -> None:

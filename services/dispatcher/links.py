@@ -1,7 +1,7 @@
 """Short links of texts: kept before the text leaves, followed, and forgotten when they have ended."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from http import HTTPStatus
 from pathlib import Path
@@ -13,7 +13,7 @@ from aiohttp import web
 
 from services.dispatcher import telling
 from services.dispatcher.domain.tracking import ShortLink
-from services.dispatcher.people import Connection
+from services.dispatcher.people import Connection, Customer
 from shared import metrics
 from shared.clock import Clock
 from shared.db import load_queries
@@ -44,6 +44,11 @@ async def keep(connection: Connection, links: Sequence[ShortLink]) -> None:
         [link.target for link in links],
         [link.expires_at for link in links],
     )
+
+
+async def forget(connection: Connection, customers: Iterable[Customer]) -> None:
+    """Delete the links of people who were erased: what interested them is theirs."""
+    await connection.executemany(queries.forget, sorted(customers))
 
 
 class ShortLinks:

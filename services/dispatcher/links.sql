@@ -25,3 +25,7 @@ WHERE code IN (
     FOR UPDATE SKIP LOCKED
 )
 RETURNING code;
+
+-- name: forget
+DELETE FROM short_links
+WHERE shop_id = $1 AND customer_id = $2;

@@ -24,6 +24,7 @@ from services.dispatcher.news import News
 from services.dispatcher.providers.base import Answer, Fault, Parcel
 from shared import metrics
 from shared.clock import Clock
+from shared.errors import SettingsError
 from shared.events import Channel
 from shared.faults import PASSING
 from shared.settings import Settings
@@ -225,6 +226,9 @@ class Sender:
         started = self._clock.monotonic()
         try:
             answer = await provider.send(_addressed(claimed, parcel, lot))
+        except SettingsError as error:  # a key that cannot be read or used: nothing leaves without
+            log.error("provider_unusable", provider=provider.name, detail=str(error))  # noqa: TRY400  the message is the whole story
+            answer = Answer.of(Fault.SENDER, "settings")
         except Exception as error:  # noqa: BLE001  whatever a provider's code does, the message may have left
             log.error("provider_failed", provider=provider.name, error=type(error).__name__)  # noqa: TRY400  a traceback may hold an address
             answer = Answer.of(Fault.OPEN, "provider_failed")

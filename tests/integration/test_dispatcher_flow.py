@@ -18,10 +18,12 @@ from services.dispatcher.flow import Flow, Lot
 from services.dispatcher.ledger import Claimed
 from services.dispatcher.providers.base import Answer, Fault, Parcel, Provider
 from services.dispatcher.providers.config import Limits
+from services.dispatcher.providers.http import Reply
 from services.dispatcher.providers.smtp import SmtpConfig
 from services.dispatcher.providers.twilio import TwilioConfig
 from shared import metrics
 from shared.clock import ManualClock
+from shared.errors import SettingsError
 from shared.events import Channel, CustomerRecorded, EngagementKind, MessageRequested
 from shared.secrets import Secret
 from tests.support.dispatching import Bench, Worker, bench, running
@@ -484,3 +486,30 @@ async def test_what_was_claimed_ahead_is_given_back_at_the_end(stack: Bench) -> 
     left = Counter(row["state"] for row in (await stack.states()).values())
     assert left.keys() <= {"accepted", "intended"}
     assert left["accepted"] == len(mail.taken)
+
+
+async def test_a_key_that_cannot_be_used_leaves_nothing_unknown_and_another_provider_takes_over(
+    stack: Bench, clock: ManualClock
+) -> None:
+    def keyless(_: Parcel) -> Answer:
+        message = "cannot read the secret"
+        raise SettingsError(message)
+
+    first, second = Scripted("first", answer=keyless), Scripted("second")
+    mails(stack, first, second)
+    event = message(1, valid_until=START + 5 * DAY)
+    await stack.take(customer(1), event)
+    worker = stack.worker()
+    await turns([worker])
+    clock.advance(timedelta(seconds=61))
+    await turns([worker])
+    assert (await stack.state(event), second.taken) == ("accepted", [event.data.message_id])
+
+
+async def test_a_wait_of_ages_that_a_far_end_asks_for_ends_no_process(stack: Bench) -> None:
+    endless = Reply(503, {"Retry-After": "9" * 40}, b"").retry_after()
+    mails(stack, Scripted("mail", answer=says(Fault.BUSY, endless)))
+    event = message(1, valid_until=START + 5 * DAY)
+    await stack.take(customer(1), event)
+    await turns([stack.worker()])
+    assert await stack.state(event) == "intended"

@@ -98,3 +98,9 @@ async def test_a_link_that_leads_where_none_may_is_not_followed(stack: Bench, cl
     async with stack.pool.acquire() as connection, connection.transaction():
         await keep(connection, [bad])
     assert (await client.get("/s/BBBBBBBBBBB", allow_redirects=False)).status == 404
+
+
+async def test_an_erased_persons_links_are_gone(stack: Bench, client: Client) -> None:
+    _, path = await sent(stack)
+    await stack.erase(1)
+    assert (await client.get(path, allow_redirects=False)).status == 404

@@ -222,6 +222,11 @@ class Report:
     reason: str | None = None
     fault: Fault | None = None
 
+    def __post_init__(self) -> None:
+        """Make the provider's words such that every store takes them, as in answers."""
+        object.__setattr__(self, "reason", storable(self.reason))
+        object.__setattr__(self, "reference", storable(self.reference))
+
 
 class Forged(Exception):  # noqa: N818  it names what was found
     """The call-back was not signed by the provider, or is too old: 403, nothing is believed."""

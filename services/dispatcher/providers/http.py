@@ -15,6 +15,10 @@ from services.dispatcher.providers.outward import PrivateAddress
 
 Resolver = Callable[[], AbstractResolver]
 
+LONGEST_RETRY_AFTER = 86_400.0
+LARGEST_REPLY = 2 * 1024 * 1024
+"""Bytes that are read of a reply: browsers' push services and shops' servers are what strangers say they are."""
+
 _KEPT_SECONDS = (
     15.0  # less than servers keep idle connections: a request on one that just closed would be *unknown*
 )
@@ -37,9 +41,11 @@ class Reply:
         return found if isinstance(found, dict) else {}
 
     def retry_after(self) -> float | None:
-        """Seconds that the provider asked to wait (RFC 9110, delay-seconds)."""
+        """Seconds that the provider asked to wait (RFC 9110, delay-seconds), a day at most."""
         asked = self.headers.get("Retry-After", "")
-        return float(asked) if asked.isdecimal() else None
+        if not asked.isascii() or not asked.isdecimal():
+            return None
+        return min(float(asked), LONGEST_RETRY_AFTER)
 
 
 class HttpLine:
@@ -94,7 +100,7 @@ class HttpLine:
                 params=params,
                 allow_redirects=False,
             ) as response:
-                return Reply(response.status, response.headers, await response.read())
+                return Reply(response.status, response.headers, await _read(response))
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as fault:
             if isinstance(getattr(fault, "os_error", None), PrivateAddress):
                 return Answer.of(Fault.PERMANENT, f"{self._word}_private_address")
@@ -102,3 +108,14 @@ class HttpLine:
         except (aiohttp.ClientError, TimeoutError, OSError) as fault:
             lost = "timeout" if isinstance(fault, TimeoutError) else "connection_lost"
             return Answer.of(Fault.OPEN, f"{self._word}_{lost}")
+
+
+async def _read(response: aiohttp.ClientResponse) -> bytes:
+    """The body up to LARGEST_REPLY; what is longer is no answer of a provider's, and not believed: its status is."""
+    found = bytearray()
+    async for piece in response.content.iter_any():
+        found += piece
+        if len(found) > LARGEST_REPLY:
+            response.close()
+            return b""
+    return bytes(found)

@@ -166,7 +166,7 @@ class TwilioProvider:
             found += [each for each in page["messages"] if isinstance(each, dict)]
             if not page.get("next_page_uri"):
                 return found
-            following = f"{self._base}{page['next_page_uri']}"
+            following = f"{self._base}/{str(page['next_page_uri']).lstrip('/')}"
         return None
 
     async def _get(self, url: str) -> Reply | Answer:

@@ -20,7 +20,8 @@ def signature(token: str, url: str, fields: Sequence[tuple[str, str]]) -> str:
     for name, value in fields:
         values[name].add(value)
     told = "".join(f"{name}{value}" for name in sorted(values) for value in sorted(values[name]))
-    return base64.b64encode(hmac.digest(token.encode(), (url + told).encode(), "sha1")).decode()
+    whole = (url + told).encode("utf-8", "replace")
+    return base64.b64encode(hmac.digest(token.encode(), whole, "sha1")).decode()
 
 
 def is_signed(
@@ -28,11 +29,13 @@ def is_signed(
 ) -> bool:
     """Whether one of `tokens` signed it. With a `bodySHA256` in the query the body is no form, and `fields` is empty."""
     hashes = parse_qs(urlsplit(url).query).get("bodySHA256")
-    if hashes is not None and not hmac.compare_digest(hashes[0].encode(), _sha256(body).encode()):
+    if hashes is not None and not hmac.compare_digest(
+        hashes[0].encode("utf-8", "replace"), _sha256(body).encode()
+    ):
         return False
     signed = () if hashes is not None else fields
     return any(
-        hmac.compare_digest(signature(token, address, signed).encode(), given.encode())
+        hmac.compare_digest(signature(token, address, signed).encode(), given.encode("utf-8", "replace"))
         for token in tokens
         for address in _addresses(url)
     )

@@ -63,3 +63,16 @@ def test_a_secret_does_not_tell_itself(tmp_path: Path) -> None:
     secret = Secret(file=path)
     assert secret.value() not in f"{secret} {secret!r} {secret.model_dump_json()}"
     assert "hush" not in repr(Secret.given("hush-hush"))
+
+
+def test_a_file_that_is_just_being_written_leaves_the_former_secret_in_force(tmp_path: Path) -> None:
+    path = tmp_path / "key"
+    path.write_text("first\n")
+    secret = Secret(file=path)
+    assert secret.value() == "first"
+    path.write_text("")
+    assert secret.value() == "first"
+    path.write_bytes(b"\xff\xfe")
+    assert secret.value() == "first"
+    path.write_text("second\nfirst\n")
+    assert secret.all() == ("second", "first")
