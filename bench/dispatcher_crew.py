@@ -31,6 +31,7 @@ class Place:
             "DATABASE_URL": self.settings.database_url.get_secret_value(),
             "ORDERWAKE_LOG_LEVEL": "error",
             "ORDERWAKE_DISPATCHER_CLAIM": str(self.claim),
+            "ORDERWAKE_BENCH_KEY": "key",
             "ORDERWAKE_PROVIDERS_FILE": str(file),
         }
 

@@ -132,8 +132,11 @@ def _answered() -> float:
 async def bare(settings: Settings, number: int, products: int) -> Told:
     """Render and hand over so many messages, as many at a time as the service has in flight."""
     clock = settings.clock()
-    composer = Composer(settings, clock)
-    provider = _provider(settings)
+    delivery = load_delivery(settings)
+    composer = Composer(settings, clock, delivery)
+    composer.prepare()
+    provider = delivery.route(Channel.EMAIL, delivery.make(surroundings(settings)))[0]
+    await provider.start()
     waiting = iter(claimed(messages(number, products, clock.business())))
     calm()
     try:
@@ -144,11 +147,6 @@ async def bare(settings: Settings, number: int, products: int) -> Told:
         return {**watch.told(), "accepted": accepted}
     finally:
         await provider.close()
-
-
-def _provider(settings: Settings) -> Provider:
-    delivery = load_delivery(settings)
-    return delivery.route(Channel.EMAIL, delivery.make(surroundings(settings)))[0]
 
 
 async def _deliver(composer: Composer, provider: Provider, waiting: Iterator[Claimed]) -> int:
