@@ -3,7 +3,8 @@
 import asyncio
 import json
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any, TypeVar
 from uuid import UUID, uuid4
@@ -17,10 +18,12 @@ from services.dispatcher.people import People
 from services.dispatcher.settling import Settlement, Verdict
 from shared import log
 from shared.db import create_pool
+from shared.errors import InfrastructureError
 from shared.settings import Settings, load
 
 _Answer = TypeVar("_Answer")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+_LONGEST = timedelta(days=3660)
 _json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line.")
 _provider = click.option("--provider", help="Only what this provider had last, by its name.")
 
@@ -34,10 +37,11 @@ class Span(click.ParamType):
         """Parse, or fail with an example."""
         if isinstance(value, timedelta):
             return value
-        found = re.fullmatch(r"(\d+)([smhd])", str(value).strip())
-        if not found:
-            self.fail(f"{value!r} is no span of time; write 90s, 30m, 2h or 1d", param, ctx)
-        return timedelta(**{_UNITS[found[2]]: int(found[1])})
+        found = re.fullmatch(r"([0-9]{1,9})([smhd])", str(value).strip())
+        span = timedelta(**{_UNITS[found[2]]: int(found[1])}) if found else None
+        if span is None or span > _LONGEST:
+            self.fail(f"{value!r} is no span of time, or too long; write 90s, 30m, 2h or 1d", param, ctx)
+        return span
 
 
 _older = click.option("--older-than", type=Span(), help="Only hand-overs older than this: 30m, 2h, 1d.")
@@ -47,11 +51,8 @@ async def list_unknown(
     settings: Settings, provider: str | None = None, older_than: timedelta | None = None
 ) -> list[dict[str, Any]]:
     """Messages that may or may not have been taken, oldest first, without contact data; times in ISO 8601."""
-    pool = await create_pool(settings, "dispatcher", size=2)
-    try:
+    async with _opened(settings) as pool:
         return await _unknown(pool, settings, provider, older_than)
-    finally:
-        await pool.close()
 
 
 @click.group()
@@ -209,13 +210,27 @@ def run(work: Callable[[asyncpg.Pool, Settings], Awaitable[_Answer]]) -> _Answer
     settings = load()
 
     async def within() -> _Answer:
-        pool = await create_pool(settings, "dispatcher", size=2)
-        try:
+        async with _opened(settings) as pool:
             return await work(pool, settings)
-        finally:
-            await pool.close()
 
     return asyncio.run(within())
+
+
+@asynccontextmanager
+async def _opened(settings: Settings) -> AsyncIterator[asyncpg.Pool]:
+    """A pool of this service's schema. Raises InfrastructureError where there is no database, or nothing in it yet."""
+    try:
+        pool = await create_pool(settings, "dispatcher", size=2)
+    except (OSError, asyncpg.PostgresError) as error:
+        message = f"PostgreSQL cannot be used ({type(error).__name__}); start it, or mend DATABASE_URL"
+        raise InfrastructureError(message) from None
+    try:
+        yield pool
+    except asyncpg.UndefinedTableError:
+        message = "the dispatcher's tables are not there yet; make them with `orderwake migrate`"
+        raise InfrastructureError(message) from None
+    finally:
+        await pool.close()
 
 
 def plain(row: dict[str, Any]) -> dict[str, Any]:

@@ -94,6 +94,9 @@ def preview_command(  # noqa: PLR0913  a command's options
     library = Library.of(folder)
     wanted = None if locale is None else locale.lower().replace("_", "-").strip("-")
     which = [mail for mail in _chosen(library, shop, template) if wanted in (None, mail.locale)]
+    if not which:
+        message = f"no template of the locale {locale}; without --locale all are taken"
+        raise click.ClickException(message)
     try:
         shown = showing.write(library, which, out, case)
     except Unrenderable as error:

@@ -34,6 +34,11 @@ def test_one_locale_and_one_hard_case_can_be_chosen(tmp_path: Path) -> None:
     assert "<img src=x" not in (tmp_path / "index.html").read_text()
 
 
+def test_a_locale_that_no_template_has_is_a_mistake(tmp_path: Path) -> None:
+    told = CliRunner().invoke(cli, ["templates", "preview", "--out", str(tmp_path), "--locale", "xx"])
+    assert (told.exit_code, "no template of the locale xx" in told.output) == (1, True)
+
+
 def test_without_a_browser_it_is_said_how_to_get_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(commands, "program", lambda: None)
     told = CliRunner().invoke(
