@@ -84,4 +84,5 @@ def _move(done: Done, now: datetime) -> Move:
             claimed.message_id, claimed.attempts + 1, fault, answer.retry_after, elsewhere=done.elsewhere
         )
         next_try = now + timedelta(seconds=seconds)
-    return Move(claimed.message_id, answer.reason, answer.reference, next_try)
+    attempt = None if done.cause is Cause.TAKEN else claimed.attempts + 1
+    return Move(claimed.message_id, answer.reason, answer.reference, next_try, attempt)

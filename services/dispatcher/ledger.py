@@ -66,12 +66,17 @@ class Going:
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """One message's change: why, the provider's reference, and when to try next (machine time)."""
+    """One message's change: why, the provider's reference, and when to try next (machine time).
+
+    With `attempt`, counted from 1, it holds only if no hand-over came after that one: what is known of an earlier one
+    tells nothing of the last.
+    """
 
     message_id: UUID
     reason: str | None = None
     reference: str | None = None
     next_try: datetime | None = None
+    attempt: int | None = None
 
 
 class Ledger:
@@ -138,6 +143,7 @@ class Ledger:
             [self.people.hash(_channel(one), one.claimed.event.data.recipient) for one in free],
             [_proof(one) for one in free],
             [one.standing.version for one in free],
+            [one.claimed.attempts for one in free],
         )
         return {row["message_id"] for row in rows}
 
@@ -171,6 +177,7 @@ class Ledger:
             goal in CERTAIN,
             self._clock.machine(),
             cause is not Cause.REFUSED,
+            [move.attempt for move in moves],
         )
         await self.tell(connection, goal, rows)
         if len(rows) < len(moves) and cause in _OTHERWISE:
@@ -200,6 +207,7 @@ class Ledger:
             goal in CERTAIN,
             self._clock.machine(),
             provider,
+            [move.attempt for move in unique.values()],
         )
         if goal in _PROVING:
             await self.tell(connection, State.ACCEPTED, [row for row in rows if _not_told(row)])

@@ -94,16 +94,17 @@ WHERE topic = ANY ($1::text[]);
 -- With the proof of consent beside it. What goes under a key goes to the provider that knows the key.
 WITH going AS (
     SELECT *
-    FROM unnest($7::uuid[], $8::text[], $9::bytea[], $10::jsonb[], $11::bigint[])
-        AS going (message_id, provider, address_hash, consent, consent_version)
+    FROM unnest($7::uuid[], $8::text[], $9::bytea[], $10::jsonb[], $11::bigint[], $12::integer[])
+        AS going (message_id, provider, address_hash, consent, consent_version, attempts)
 ), handed AS (
     UPDATE ledger
-    SET state = $1, attempts = attempts + 1, provider = going.provider, reason = NULL, lease_until = $5, changed_at = $4,
+    SET state = $1, attempts = ledger.attempts + 1, provider = going.provider, reason = NULL, lease_until = $5, changed_at = $4,
         handed_over_at = $4
     FROM going
     WHERE ledger.message_id = going.message_id
         AND ledger.state = ANY ($2::text[])
         AND ledger.worker = $3
+        AND ledger.attempts = going.attempts
         AND (ledger.once_until IS NULL OR ledger.provider = going.provider)
     RETURNING ledger.message_id, ledger.shop_id, ledger.customer_id, ledger.channel
 ), proven AS (
@@ -121,6 +122,7 @@ SELECT message_id
 FROM handed;
 
 -- name: move
+-- What lost its content, since its customer was erased, cannot go again.
 WITH found AS (
     SELECT message_id, ledger.state
     FROM ledger
@@ -139,9 +141,11 @@ SET state = $1,
     doubted = doubted OR $1 = 'unknown',
     changed_at = $9
 FROM found
-INNER JOIN unnest($4::uuid[], $5::text[], $6::text[], $7::timestamptz[]) AS moved (message_id, reason, reference, next_try)
-    USING (message_id)
+INNER JOIN unnest($4::uuid[], $5::text[], $6::text[], $7::timestamptz[], $11::integer[])
+    AS moved (message_id, reason, reference, next_try, attempt) USING (message_id)
 WHERE ledger.message_id = found.message_id
+    AND (moved.attempt IS NULL OR ledger.attempts = moved.attempt)
+    AND ($1 <> 'intended' OR ledger.event IS NOT NULL)
 RETURNING ledger.message_id, ledger.shop_id, ledger.customer_id, ledger.channel, ledger.provider,
     ledger.provider_reference, ledger.reason, found.state AS came_from;
 
@@ -166,9 +170,11 @@ SET state = $1,
     lease_until = NULL,
     changed_at = $8
 FROM found
-INNER JOIN unnest($3::uuid[], $4::text[], $5::text[], $6::timestamptz[]) AS learnt (message_id, reason, reference, next_try)
-    USING (message_id)
+INNER JOIN unnest($3::uuid[], $4::text[], $5::text[], $6::timestamptz[], $10::integer[])
+    AS learnt (message_id, reason, reference, next_try, attempt) USING (message_id)
 WHERE ledger.message_id = found.message_id
+    AND (learnt.attempt IS NULL OR ledger.attempts = learnt.attempt)
+    AND ($1 <> 'intended' OR ledger.event IS NOT NULL)
 RETURNING ledger.message_id, ledger.shop_id, ledger.customer_id, ledger.channel, ledger.provider,
     ledger.provider_reference, ledger.reason, found.state AS came_from;
 

@@ -154,7 +154,8 @@ class Reconciler:
         next_try = self._clock.machine() if cause is Cause.NOT_FOUND else None
         reason = answer.reason if cause is not Cause.PROOF_TAKEN else None
         async with self._pool.acquire() as connection, connection.transaction():
-            move = Move(row["message_id"], reason, answer.reference, next_try)
+            attempt = None if cause is Cause.PROOF_TAKEN else row["attempts"]
+            move = Move(row["message_id"], reason, answer.reference, next_try, attempt)
             moved = await self._ledger.learn(connection, cause, [move], row["provider"])
             if cause is Cause.FAILED and moved:
                 await self._fail(connection, moved[0], row, answer)
@@ -184,6 +185,7 @@ class Reconciler:
             sources(cause),
             target(cause),
             KEY_KEPT,
+            row["attempts"],
         )
         return cause.name.lower()
 
@@ -195,7 +197,7 @@ class Reconciler:
         if not (over and chosen and row["event"] and self._clock.business() < row["valid_until"]):
             return "open"
         async with self._pool.acquire() as connection, connection.transaction():
-            move = Move(row["message_id"], None, None, self._clock.machine())
+            move = Move(row["message_id"], None, None, self._clock.machine(), row["attempts"])
             await self._ledger.learn(connection, Cause.SENT_AGAIN, [move])
         return Cause.SENT_AGAIN.name.lower()
 

@@ -21,7 +21,7 @@ RETURNING ledger.message_id, ledger.channel, ledger.provider, ledger.provider_re
 WITH found AS (
     SELECT message_id
     FROM ledger
-    WHERE message_id = ANY ($3::uuid[]) AND state = ANY ($4::text[]) AND event IS NOT NULL AND valid_until > $2
+    WHERE message_id = ANY ($3::uuid[]) AND state = ANY ($4::text[]) AND event IS NOT NULL AND valid_until > $2 AND attempts = $7
     ORDER BY message_id
     FOR UPDATE
 )

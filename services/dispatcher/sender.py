@@ -71,7 +71,7 @@ class Sender:
         self.finished = asyncio.Event()
         self._claimed: set[UUID] = set()
         self._prepared: deque[Claim] = deque()
-        self._in_flight: dict[UUID, asyncio.Task[None]] = {}
+        self._in_flight: dict[tuple[UUID, int], asyncio.Task[None]] = {}
         self._ended: list[Done] = []
         self._rendering = False
         self._left_behind = False
@@ -85,7 +85,7 @@ class Sender:
 
     def holding(self) -> set[UUID]:
         """Messages whose leases this worker still needs."""
-        return self._claimed | self._in_flight.keys()
+        return self._claimed | {message for message, _ in self._in_flight}
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Send until `stopping` is set, then wait for the answers still owed and write them."""
@@ -146,7 +146,10 @@ class Sender:
             if not await self._news.fresh(connection):
                 return 0
             claimed = await self._ledger.claim(connection, limit, self._switches(), rooms, self._flow.shops())
-        self._claimed |= {one.message_id for one in claimed}
+        ours = {one.message_id for one in claimed}
+        self._claimed |= ours
+        for stale in [each for each in self._prepared if each[0].message_id in ours]:  # its lease ran out
+            self._prepared.remove(stale)
         try:
             self._rendering = True
             for one in claimed:
@@ -209,7 +212,7 @@ class Sender:
             for one, parcel, lot in going:
                 del unused[one.message_id]
                 task = asyncio.create_task(self._hand_over(one, parcel, lot))
-                self._in_flight[one.message_id] = task
+                self._in_flight[_of_hand_over(one)] = task
                 task.add_done_callback(self._note_fault)
         finally:
             await self._give_back(unused)
@@ -267,7 +270,7 @@ class Sender:
         if ended:
             await self._write(ended)
         for done in ended:
-            del self._in_flight[done.claimed.message_id]
+            del self._in_flight[_of_hand_over(done.claimed)]
         self._ready.set()
         self._awake.set()
 
@@ -291,10 +294,20 @@ class Sender:
 
     async def _let_go(self) -> None:
         """Give back what this worker no longer holds, once the ledger can be reached."""
-        if self._left_behind:
+        if not self._left_behind:
+            return
+        self._left_behind = False  # more may be lost while these are given back
+        try:
             async with self._pool.acquire() as connection, connection.transaction():
                 await self._ledger.let_go(connection, self.holding())
-            self._left_behind = False
+        except BaseException:
+            self._left_behind = True
+            raise
+
+
+def _of_hand_over(claimed: Claimed) -> tuple[UUID, int]:
+    """What names one hand-over: a message may go again before the answer to an earlier one is written."""
+    return claimed.message_id, claimed.attempts
 
 
 def _addressed(claimed: Claimed, parcel: Parcel, lot: Lot) -> Parcel:

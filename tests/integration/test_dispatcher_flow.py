@@ -289,7 +289,7 @@ async def test_what_is_handed_over_under_the_same_key_goes_to_no_other_provider(
     assert await stack.state(event) == "unknown"
     now, cause = clock.machine(), Cause.SAME_KEY
     states = (sources(cause), target(cause))
-    await stack.pool.execute(reconcile.queries.same_key, now, now, [event.data.message_id], *states, DAY)
+    await stack.pool.execute(reconcile.queries.same_key, now, now, [event.data.message_id], *states, DAY, 1)
     first.answer = says(Fault.PASSING)
     for _ in range(5):
         clock.advance(timedelta(minutes=2))
