@@ -100,7 +100,7 @@ async def _resolve(world: World, verdict: str) -> None:
     words: tuple[Any, ...] = (
         "--all",
         "--older-than",
-        "0s",
+        "1s",
         verdict,
         "--yes",
         "--by",

@@ -28,6 +28,7 @@ from pathlib import Path
 from aiokafka.errors import KafkaError
 
 from bench.service import Bar
+from shared import log
 from shared.embedded import EmbeddedKafka, EmbeddedPostgres
 from shared.events import Channel, EngagementKind, Event, MessageRequested
 from tests.support.dispatcher_ends import CORE, End, open_ends
@@ -181,6 +182,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1, help="of the faults (default %(default)s)")
     parser.add_argument("--json", action="store_true", help="print the figures as JSON on the last line")
     given = parser.parse_args()
+    log.configure("soak", "error")
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     asked = Asked(
         given.messages, given.dispatchers, given.every, tuple(given.providers.split(",")), given.seed

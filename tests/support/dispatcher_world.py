@@ -188,7 +188,8 @@ class World:
             places = [TopicPartition(ENGAGEMENT.name, number) for number in range(PARTITIONS)]
             consumer.assign(places)
             ends = await consumer.end_offsets(places)
-            await consumer.seek_to_beginning(*places)
+            for place in places:
+                consumer.seek(place, 0)
             while any([await consumer.position(place) < ends[place] for place in places]):
                 for records in (await consumer.getmany(timeout_ms=500)).values():
                     for record in records:
