@@ -38,6 +38,7 @@ _REFUSALS: dict[type[Exception], int] = {
     Unreadable: 400,
     Unverifiable: 503,
     TooEarly: 503,
+    web.RequestPayloadError: 400,
     TimeoutError: 408,
 }
 

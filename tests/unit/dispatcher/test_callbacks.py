@@ -102,6 +102,7 @@ SVIX = b"svix-id: %s\r\nsvix-timestamp: %s\r\nsvix-signature: %s\r\n"
         (b"/callbacks/mailgun", b"", b'{"signature": {"timestamp": "%s", "token": "t"}}' % LONG),
         (b"/callbacks/mailgun", b"", b'{"signature": {"timestamp": 1e999}}'),
         (b"/callbacks/mailgun", b"", b"[" * 100_000),
+        (b"/callbacks/mailgun", b"Content-Encoding: gzip\r\n", b"no gzip"),
         (b"/callbacks/postmark", b"Authorization: Basic " + ODD + b"\r\n", b"{}"),
         (b"/callbacks/vonage", b"", b"sig=%FF&timestamp=" + LONG),
         (b"/callbacks/vonage", b"Content-Type: application/json\r\n", b'{"sig": {"a": 1}, "timestamp": NaN}'),
