@@ -2,6 +2,8 @@
 
 import logging
 import sys
+import traceback
+from pathlib import PurePath
 
 import structlog
 
@@ -26,3 +28,16 @@ def configure(service: str, level: str = "info") -> None:
         level=logging.WARNING,
         format='{"level": "%(levelname)s", "logger": "%(name)s", "event": "%(message)s"}',
     )
+    logging.getLogger("aiohttp.server").addFilter(_without_the_request)
+
+
+def _without_the_request(record: logging.LogRecord) -> bool:
+    """Leave of what aiohttp tells of a failed request the kind of error and where: the rest quotes request and sender."""
+    error = record.exc_info[1] if record.exc_info else None
+    frames = traceback.extract_tb(error.__traceback__)[-3:] if error else []
+    places = " > ".join(f"{PurePath(frame.filename).name}:{frame.lineno}" for frame in frames)
+    record.msg = (
+        f"a request failed: {type(error).__name__ if error else 'no error'} at {places or 'no place'}"
+    )
+    record.args, record.exc_info, record.exc_text = (), None, None
+    return True
