@@ -48,12 +48,16 @@ class Done:
 async def write(ledger: Ledger, connection: Connection, done: Sequence[Done], now: datetime) -> None:
     """Write answers, as at machine time `now`, what they say of addresses, and the holds that follow."""
     await outbox.put(connection, [one.trip.outgoing() for one in done if one.trip])
+    moved = set()
     for cause in (Cause.TAKEN, Cause.TURNED_DOWN, Cause.NOT_TAKEN_YET, Cause.NO_ANSWER):
-        await ledger.move(connection, cause, [_move(one, now) for one in done if one.cause is cause])
+        moved |= await ledger.move(connection, cause, [_move(one, now) for one in done if one.cause is cause])
     failures = [
         _failure(ledger, one, fault)
         for one in done
-        if (fault := one.answer.fault) and fault in ABOUT_ADDRESSES and not one.again
+        if (fault := one.answer.fault)
+        and fault in ABOUT_ADDRESSES
+        and not one.again
+        and (fault is not Fault.SOFT or one.claimed.message_id in moved)  # these are counted: once a message
     ]
     if failures:
         await ledger.people.failed(connection, failures)

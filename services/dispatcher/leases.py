@@ -47,6 +47,9 @@ class Leases:
         async with self._pool.acquire() as connection, connection.transaction():
             await self._ledger.renew(connection, self._holding())
             ended = await self._ledger.expire(connection)
+        async with (
+            self._pool.acquire() as connection
+        ):  # leases do not wait for a count of all that there ever was
             counts = await self._ledger.counts(connection)
         for state in State:
             metrics.LEDGER_STATE.labels(state).set(counts[state])

@@ -4,7 +4,7 @@ A result and the event that tells of it are written in one transaction, through 
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from types import MappingProxyType
@@ -26,6 +26,8 @@ from shared.switches import Switch
 
 log = structlog.get_logger()
 queries = load_queries(Path(__file__).with_name("queries.sql"))
+
+KEPT_BACK_FOR = timedelta(hours=1)
 
 _TOLD = {
     State.ACCEPTED: EngagementKind.ACCEPTED,
@@ -156,14 +158,14 @@ class Ledger:
                 connection, [one.claimed.customer], _channel(one), "stopped", one.provider
             )
 
-    async def move(self, connection: Connection, cause: Cause, moves: Sequence[Move]) -> int:
-        """Apply one cause to messages of this worker, and tell; returns how many it found in its states.
+    async def move(self, connection: Connection, cause: Cause, moves: Sequence[Move]) -> set[UUID]:
+        """Apply one cause to messages of this worker, and tell; returns those that it found in its states.
 
         What goes under a key that a provider takes once is not withheld, but unknown again. A late *taken* counts even
         where the message was to go again meanwhile.
         """
         if not moves:
-            return 0
+            return set()
         goal = target(cause)
         rows = await connection.fetch(
             queries.move,
@@ -180,11 +182,17 @@ class Ledger:
             [move.attempt for move in moves],
         )
         await self.tell(connection, goal, rows)
-        if len(rows) < len(moves) and cause in _OTHERWISE:
-            found = {row["message_id"] for row in rows}
-            others = [move for move in moves if move.message_id not in found]
-            return len(rows) + await _OTHERWISE[cause](self, connection, others)
-        return len(rows)
+        found = {row["message_id"] for row in rows}
+        others = [move for move in moves if move.message_id not in found]
+        if others and cause in _OTHERWISE:
+            found |= await _OTHERWISE[cause](self, connection, others)
+        return found
+
+    async def keep_back(self, connection: Connection, moves: Sequence[Move]) -> set[UUID]:
+        """Make unknown again what may have left before; the same refusal is not met at every turn."""
+        next_try = self._clock.machine() + KEPT_BACK_FOR
+        kept = [replace(move, next_try=next_try) for move in moves]
+        return await self.move(connection, Cause.KEPT_BACK, kept)
 
     async def learn(
         self, connection: Connection, cause: Cause, moves: Sequence[Move], provider: str | None = None
@@ -258,12 +266,12 @@ class Ledger:
         await outbox.put(connection, [telling.result(row, kind, now) for row in rows])
 
 
-async def _keep_back(ledger: Ledger, connection: Connection, moves: Sequence[Move]) -> int:
-    return await ledger.move(connection, Cause.KEPT_BACK, moves)
+async def _keep_back(ledger: Ledger, connection: Connection, moves: Sequence[Move]) -> set[UUID]:
+    return await ledger.keep_back(connection, moves)
 
 
-async def _prove_taken(ledger: Ledger, connection: Connection, moves: Sequence[Move]) -> int:
-    return len(await ledger.learn(connection, Cause.PROOF_TAKEN, moves))
+async def _prove_taken(ledger: Ledger, connection: Connection, moves: Sequence[Move]) -> set[UUID]:
+    return {row["message_id"] for row in await ledger.learn(connection, Cause.PROOF_TAKEN, moves)}
 
 
 _OTHERWISE = {Cause.REFUSED: _keep_back, Cause.TAKEN: _prove_taken}

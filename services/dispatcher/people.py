@@ -5,6 +5,7 @@ Addresses are kept as salted hashes only. `connection` is always in the caller's
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Protocol, Self
 from uuid import UUID
@@ -116,13 +117,18 @@ class People:
         await self.suppress(connection, customers, channel, reason, provider)
         return customers
 
-    async def start(self, connection: Connection, provider: str, channel: Channel, hashed: bytes) -> None:
-        """Lift what a STOP to this provider suppressed, and nothing else: consent is needed as ever."""
-        now = self._clock.business()
-        await connection.execute(queries.start, channel, hashed, provider, now)
+    async def start(
+        self, connection: Connection, provider: str, channel: Channel, hashed: bytes, age: timedelta
+    ) -> None:
+        """Lift what a STOP to this provider suppressed, and nothing else: consent is needed as ever.
+
+        It was said `age` ago: a STOP that was heard since, while call-backs were late, stands.
+        """
+        at = self._clock.business() - age
+        await connection.execute(queries.start, channel, hashed, provider, at)
         rows = await connection.fetch(queries.written_to, channel, hashed, provider)
         shops, names = [row["shop_id"] for row in rows], [row["customer_id"] for row in rows]
-        await connection.execute(queries.lift, shops, names, channel, provider, now)
+        await connection.execute(queries.lift, shops, names, channel, provider, at)
 
     async def failed(self, connection: Connection, failures: Sequence[Failure]) -> set[UUID]:
         """Note what failures say of addresses, and tell; returns the messages whose address counts as dead now."""

@@ -20,10 +20,14 @@ SET address_hash = NULL
 WHERE shop_id = $1 AND customer_id = $2 AND address_hash IS NOT NULL;
 
 -- name: suppress
+-- What a person did elsewhere, a STOP to a provider may repeat but no START lifts.
 INSERT INTO suppressions AS mine (shop_id, customer_id, channel, since, reason, stopped_by)
 VALUES ($1, $2, $3, $4, $5, $6)
 ON CONFLICT (shop_id, customer_id, channel) DO UPDATE
-SET since = excluded.since, reason = excluded.reason, stopped_by = excluded.stopped_by, lifted_at = NULL
+SET since = excluded.since,
+    reason = excluded.reason,
+    stopped_by = CASE WHEN mine.stopped_by IS NULL AND mine.lifted_at IS NULL THEN NULL ELSE excluded.stopped_by END,
+    lifted_at = NULL
 WHERE mine.since < excluded.since;
 
 -- name: standings

@@ -154,9 +154,12 @@ class Hearing:
         ]
         if reached:
             await self._people.reached(connection, [(channel, hashed) for hashed in reached])
-        failures = [
-            _failure(provider, one) for one in heard if one.row and one.row["message_id"] in undelivered
-        ]
+        failed = {
+            one.row["message_id"]: one
+            for one in heard
+            if one.report.said is Said.UNDELIVERED and one.row and one.row["message_id"] in undelivered
+        }
+        failures = [_failure(provider, one) for one in failed.values()]
         await self._people.fail_messages(connection, failures)
         await outbox.put(connection, list(self._trips(failures)))
         for one in heard:
@@ -176,7 +179,8 @@ class Hearing:
         report, hashed = heard.report, heard.address_hash
         reason = report.reason or str(report.said)
         if report.said is Said.STARTED and hashed:
-            await self._people.start(connection, provider, channel, hashed)
+            age = max(self._clock.machine() - report.occurred_at, timedelta(0))
+            await self._people.start(connection, provider, channel, hashed, age)
         elif report.said is Said.COMPLAINED and heard.row:
             customer = (heard.row["shop_id"], heard.row["customer_id"])
             await self._people.suppress(connection, [customer], channel, reason, tell=False)

@@ -10,11 +10,20 @@ from services.dispatcher import answers
 from services.dispatcher.answers import Done
 from services.dispatcher.domain.states import Cause
 from services.dispatcher.ledger import Claimed, Ledger, Move
-from services.dispatcher.providers.base import Answer, Fault, Sought
+from services.dispatcher.providers.base import Answer, Fault, Said, Sought
 from shared.clock import ManualClock
+from shared.events import Channel, EngagementKind
 from tests.support.dispatching import Bench, bench, going, running
-from tests.support.messages import START, customer, message
-from tests.support.reporting_back import Scripted, handed, ledger_of, reconciler_of
+from tests.support.messages import START, customer, engagement, message
+from tests.support.reporting_back import (
+    Scripted,
+    Sendonly,
+    handed,
+    hearing_of,
+    ledger_of,
+    reconciler_of,
+    said,
+)
 
 LATER = timedelta(minutes=10)
 NOT_TAKEN = Answer.of(Fault.PASSING, "smtp_451")
@@ -58,8 +67,8 @@ async def test_an_answer_written_again_tells_nothing_of_the_next_hand_over(
     await answer(stack, ledger, first, NOT_TAKEN)
     clock.advance(timedelta(seconds=5))
     second = await hand_over(stack, ledger)
-    for said in (NOT_TAKEN, Answer.of(Fault.OPEN, "smtp_timeout"), Answer.of(Fault.PERMANENT, "smtp_550")):
-        await answer(stack, ledger, first, said)
+    for late in (NOT_TAKEN, Answer.of(Fault.OPEN, "smtp_timeout"), Answer.of(Fault.PERMANENT, "smtp_550")):
+        await answer(stack, ledger, first, late)
         assert await stack.state(event) == "handed_over"
     await answer(stack, ledger, second, Answer.accepted())
     assert await stack.state(event) == "accepted"
@@ -154,3 +163,93 @@ async def test_what_a_worker_claims_anew_after_its_leases_ran_out_goes_once(
     await worker.sender.settle()
     assert await stack.settled(*events) == {"accepted": 3}
     assert sorted(stack.mailed()) == sorted(str(event.data.message_id) for event in events)
+
+
+async def test_what_is_refused_but_may_have_left_is_not_taken_up_again_at_every_look(
+    stack: Bench, clock: ManualClock
+) -> None:
+    """An opt-out meets a message that goes again under its key."""
+    event = message(1, valid_until=START + timedelta(days=3))
+    await stack.take(customer(1), event)
+    await handed(stack, cause=Cause.NO_ANSWER)
+    clock.advance(LATER)
+    reconciler, ledger = reconciler_of(stack, Sendonly(once=True)), ledger_of(stack)
+    assert await reconciler.look() == 1
+    async with stack.pool.acquire() as connection, connection.transaction():
+        await ledger.claim(connection, 10)
+        await ledger.move(connection, Cause.REFUSED, [Move(event.data.message_id, "no_consent")])
+    clock.advance(LATER)
+    assert await reconciler.look() == 0
+    clock.advance(timedelta(hours=1))
+    assert await reconciler.look() == 1
+
+
+async def test_an_answer_written_again_does_not_count_against_the_address_again(
+    stack: Bench, clock: ManualClock
+) -> None:
+    soft, ledger = Answer.of(Fault.SOFT, "soft"), ledger_of(stack)
+    await stack.take(customer(1))
+    for _ in range(2):
+        await stack.take(message(1))
+        await answer(stack, ledger, await hand_over(stack, ledger), soft)
+        clock.advance(timedelta(hours=1))
+        last = await hand_over(stack, ledger)
+        for _ in range(2):
+            await answer(stack, ledger, last, soft)
+    await stack.place(clock.machine() + timedelta(days=9))
+    later = message(1, valid_until=START + timedelta(days=3))
+    await stack.take(later)
+    async with running([stack.worker()]):
+        assert await stack.settled(later) == {"accepted": 1}
+
+
+async def test_an_address_fails_once_for_a_message_however_much_one_call_back_says(stack: Bench) -> None:
+    event = message(1)
+    await stack.take(customer(1), event)
+    await handed(stack, cause=Cause.TAKEN)
+    soft = {"occurred_at": START, "reason": "soft", "fault": Fault.SOFT}
+    reports = [said(Said.UNDELIVERED, event, **soft) for _ in range(3)]
+    await hearing_of(stack).take(
+        "smtp", Channel.EMAIL, [said(Said.TAKEN, event, occurred_at=START), *reports]
+    )
+    assert [(one.kind, one.reason) for one in await stack.told()] == [
+        ("accepted", None),
+        ("rejected", "soft"),
+    ]
+
+
+async def test_a_start_that_comes_late_does_not_lift_a_later_stop(stack: Bench, clock: ManualClock) -> None:
+    former, event = message(1, Channel.SMS), message(1, Channel.SMS)
+    await stack.take(customer(1), former)
+    await handed(stack, "twilio", Cause.TAKEN)
+    number = former.data.recipient
+    clock.advance(LATER)
+    await hearing_of(stack).take(
+        "twilio", Channel.SMS, [said(Said.STOPPED, address=number, occurred_at=clock.machine())]
+    )
+    clock.advance(LATER)
+    await hearing_of(stack).take(
+        "twilio", Channel.SMS, [said(Said.STARTED, address=number, occurred_at=START)]
+    )
+    await stack.take(event)
+    async with running([stack.worker()]):
+        assert await stack.settled(event) == {"withheld": 1}
+
+
+async def test_a_start_does_not_lift_what_was_unsubscribed_elsewhere_before_the_stop(
+    stack: Bench, clock: ManualClock
+) -> None:
+    former, event = message(1, Channel.SMS), message(1, Channel.SMS)
+    await stack.take(customer(1), former)
+    await handed(stack, "twilio", Cause.TAKEN)
+    clock.advance(LATER)
+    opted_out = engagement(1, EngagementKind.UNSUBSCRIBED, clock.business())
+    of_texts = opted_out.data.model_copy(update={"channel": Channel.SMS})
+    await stack.take(opted_out.model_copy(update={"data": of_texts}))
+    for what in (Said.STOPPED, Said.STARTED):
+        clock.advance(LATER)
+        spoken = said(what, address=former.data.recipient, occurred_at=clock.machine())
+        await hearing_of(stack).take("twilio", Channel.SMS, [spoken])
+    await stack.take(event)
+    async with running([stack.worker()]):
+        assert await stack.settled(event) == {"withheld": 1}
