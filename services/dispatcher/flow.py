@@ -129,6 +129,11 @@ class Flow:
         name = lot.provider.name
         self._under_way[name] -= 1
         breaker, now = self._breakers[name], self._clock.monotonic()
+        if answer.apart:
+            breaker.call_off()
+            if answer.fault is Fault.SENDER:
+                log.error("receiver_refused", provider=name, shop=claimed.event.shopid, reason=answer.reason)
+            return self._campaigns.hear(claimed, answer)
         was_open = breaker.left_alone
         opened = breaker.hear(answer.result, answer.fault, answer.reason, answer.retry_after, now)
         if answer.fault is Fault.SENDER and breaker.first_refusal:

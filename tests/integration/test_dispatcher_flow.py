@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 from random import Random
@@ -513,3 +513,21 @@ async def test_a_wait_of_ages_that_a_far_end_asks_for_ends_no_process(stack: Ben
     await stack.take(customer(1), event)
     await turns([stack.worker()])
     assert await stack.state(event) == "intended"
+
+
+async def test_a_strangers_server_that_refuses_us_keeps_nobody_else_waiting(stack: Bench) -> None:
+    def refuses_one(parcel: Parcel) -> Answer:
+        if parcel.recipient == "stranger@example.com":
+            return replace(Answer.of(Fault.BUSY, "told_busy", 86_400), apart=True)
+        return Answer.accepted()
+
+    mail = Scripted("mail", answer=refuses_one)
+    mails(stack, mail)
+    worker = stack.worker()
+    await stack.take(customer(1), *many(12, recipient="stranger@example.com"))
+    await turns([worker])
+    event = message(1, valid_until=START + 5 * DAY)
+    await stack.take(event)
+    await turns([worker], 1)
+    assert mail.taken == [event.data.message_id]
+    assert worker.flow.status()["mail"]["breaker"] == "closed"

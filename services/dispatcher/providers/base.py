@@ -46,6 +46,7 @@ class Answer:
 
     `retry_after` (machine seconds) is the least wait before another try, with `not_taken`. `reference` is the
     provider's own id of the message. Whatever words a provider sent, both hold printable ASCII of bounded length.
+    `apart` says that it came from one recipient's own server, so that it tells nothing of the provider to others.
     """
 
     result: Result
@@ -53,6 +54,7 @@ class Answer:
     reference: str | None = None
     retry_after: float | None = None
     fault: Fault | None = None
+    apart: bool = False
 
     def __post_init__(self) -> None:
         """Make the provider's words such that every store takes them."""

@@ -7,6 +7,8 @@ the page's service worker show it once.
 
 import base64
 import binascii
+import re
+from dataclasses import replace
 from datetime import timedelta
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
@@ -30,6 +32,9 @@ LARGEST_PAYLOAD = 3993  # RFC 8291: one record of 4,096 bytes
 TOKEN_LIFE = timedelta(hours=12)
 TOKEN_RENEWED = timedelta(hours=6)
 
+_SERVICES = re.compile(
+    r"fcm\.googleapis\.com|([a-z0-9-]+\.)*(push\.services\.mozilla\.com|push\.apple\.com|notify\.windows\.com)"
+)
 _CODES = {
     400: Fault.PERMANENT,
     401: Fault.SENDER,
@@ -104,7 +109,8 @@ class PushProvider:
             "Urgency": self._config.urgency,
         }
         reply = await self._line.request("POST", browser.endpoint, headers=headers, data=body)
-        return reply if isinstance(reply, Answer) else judge(reply)
+        answer = reply if isinstance(reply, Answer) else judge(reply)
+        return replace(answer, apart=not (self._config.private_addresses or is_known(browser.endpoint)))
 
     def _authorization(self, endpoint: str) -> str:
         """A token for the push service, kept for half its life: a signature takes longer than all the rest."""
@@ -140,6 +146,11 @@ def _loaded(text: str, name: str) -> Vapid02:
             f"{name}: the key is no VAPID key; make one with: openssl ecparam -name prime256v1 -genkey -noout"
         )
         raise SettingsError(message) from error
+
+
+def is_known(endpoint: str) -> bool:
+    """Whether it is one of the browsers' own push services; any other is a stranger's server."""
+    return _SERVICES.fullmatch(urlsplit(endpoint).hostname or "") is not None
 
 
 def judge(reply: Reply) -> Answer:

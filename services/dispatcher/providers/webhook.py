@@ -4,11 +4,12 @@
 often it is handed over.
 """
 
+from dataclasses import replace
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from services.dispatcher.providers.base import Answer, Fault, Parcel, WebhookContent
+from services.dispatcher.providers.base import Answer, Fault, Parcel, Result, WebhookContent
 from services.dispatcher.providers.config import ProviderConfig, Surroundings
 from services.dispatcher.providers.http import HttpLine, Reply
 from services.dispatcher.providers.outward import PublicResolver, may_be_called
@@ -90,7 +91,8 @@ class WebhookProvider:
         secrets = self._secrets(parcel.shop, receiver)
         headers = headers_for(str(parcel.message_id), self._clock.machine(), body, secrets)
         reply = await self._line.request("POST", receiver.url, headers=headers, data=body)
-        return reply if isinstance(reply, Answer) else judge(reply)
+        answer = reply if isinstance(reply, Answer) else judge(reply)
+        return replace(answer, apart=answer.result is not Result.ACCEPTED and len(self._config.receivers) > 1)
 
     def _secrets(self, shop: str, receiver: Receiver) -> list[bytes]:
         secrets = [secret_of(line) for line in receiver.key.all()]

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from services.dispatcher.providers.base import Answer, Fault, Parcel, PushContent, Result
 from services.dispatcher.providers.config import Surroundings
-from services.dispatcher.providers.push import PushConfig, PushProvider
+from services.dispatcher.providers.push import PushConfig, PushProvider, is_known
 from shared.clock import SystemClock
 from shared.errors import SettingsError
 from shared.secrets import Secret
@@ -210,5 +210,23 @@ async def test_a_name_that_leads_to_our_own_network_is_not_called(fake: FakePush
         for host in ("localhost", "0x7f000001", "2130706433"):
             endpoint = f"https://{host}:{fake.port}/push/ada"
             one = parcel(fake, recipient=json.dumps(fake.subscription("ada") | {"endpoint": endpoint}))
-            assert await push.send(one) == Answer.of(Fault.PERMANENT, "push_private_address")
+            answer = await push.send(one)
+            assert (answer.fault, answer.reason) == (Fault.PERMANENT, "push_private_address")
     assert fake.requests == 0
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "known"),
+    [
+        ("https://fcm.googleapis.com/fcm/send/abc", True),
+        ("https://updates.push.services.mozilla.com/wpush/v2/abc", True),
+        ("https://web.push.apple.com/abc", True),
+        ("https://wns2-par02p.notify.windows.com/w/?token=abc", True),
+        ("https://evil.example.net/fcm.googleapis.com", False),
+        ("https://fcm.googleapis.com.evil.example.net/", False),
+        ("https://evilpush.apple.com.example/", False),
+        ("https://evilnotify.windows.com/", False),
+    ],
+)
+def test_only_the_browsers_own_push_services_speak_for_all(endpoint: str, *, known: bool) -> None:
+    assert is_known(endpoint) is known

@@ -132,3 +132,12 @@ async def test_a_name_that_leads_to_our_own_network_is_not_called(fake: FakeWebh
     async with provider(made) as hook:
         assert await hook.send(parcel()) == Answer.of(Fault.PERMANENT, "webhook_private_address")
     assert fake.requests == 0
+
+
+async def test_one_shops_server_of_several_speaks_for_itself_only(fake: FakeWebhook) -> None:
+    gone = {"url": "http://127.0.0.1:1/", "key": Secret.given(KEY)}
+    receivers = {"skincare": {"url": f"{fake.url}/hook", "key": Secret.given(KEY)}, "fitness": gone}
+    async with provider(config("", receivers=receivers)) as hook:
+        refused, taken = await hook.send(parcel("fitness")), await hook.send(parcel())
+    assert (refused.fault, refused.apart) == (Fault.PASSING, True)
+    assert (taken.result, taken.apart) == (Result.ACCEPTED, False)
