@@ -57,7 +57,18 @@ class Dispatcher(Service):
     def __init__(self, name: str, environment: Mapping[str, str], log: Path) -> None:
         self.port = free_port()
         self.name = name
+        self._said_before = 0
         super().__init__("dispatcher", {**environment, "ORDERWAKE_HTTP_PORT": str(self.port)}, log)
+
+    def start(self) -> None:
+        """Start it, or start it again."""
+        self._said_before = len(self.text) if self.starts else 0
+        super().start()
+
+    @property
+    def up(self) -> bool:
+        """Whether it lives, and has said in this life that it started."""
+        return self.alive and '"event": "started"' in self.text[self._said_before :]
 
 
 @dataclass(frozen=True)
@@ -207,8 +218,8 @@ class World:
         return len(self.received()) >= goal
 
     def up(self) -> bool:
-        """Whether each dispatcher has said that it started as often as it was started."""
-        return all(each.text.count('"event": "started"') == each.starts for each in self.dispatchers)
+        """Whether each dispatcher lives and has started."""
+        return all(each.up for each in self.dispatchers)
 
     def close(self) -> None:
         """Kill whoever lives."""

@@ -72,4 +72,8 @@ class FakeProcess:
     ) -> None:
         assert self._process is not None
         self._process.terminate()
-        self._process.communicate(timeout=_STOP_SECONDS)
+        try:
+            self._process.communicate(timeout=_STOP_SECONDS)
+        except subprocess.TimeoutExpired:  # clients that were killed have left requests open
+            self._process.kill()
+            self._process.communicate()
