@@ -99,7 +99,7 @@ WITH going AS (
 ), handed AS (
     UPDATE ledger
     SET state = $1, attempts = ledger.attempts + 1, provider = going.provider, reason = NULL, lease_until = $5, changed_at = $4,
-        handed_over_at = $4
+        handed_over_at = $4, provider_reference = NULL
     FROM going
     WHERE ledger.message_id = going.message_id
         AND ledger.state = ANY ($2::text[])

@@ -253,3 +253,18 @@ async def test_a_start_does_not_lift_what_was_unsubscribed_elsewhere_before_the_
     await stack.take(event)
     async with running([stack.worker()]):
         assert await stack.settled(event) == {"withheld": 1}
+
+
+async def test_nobody_asks_for_a_hand_over_by_the_reference_of_an_earlier_one(
+    stack: Bench, clock: ManualClock
+) -> None:
+    """Else what failed at first would prove time and again that the last was not taken, and each went."""
+    event = message(1, Channel.SMS, valid_until=START + timedelta(days=3))
+    await stack.take(customer(1), event)
+    failed = Answer.of(Fault.BUSY, "twilio_30001", reference="SM1")
+    provider = Scripted("twilio", Channel.SMS, found=failed)
+    for _ in range(2):
+        await handed(stack, "twilio", Cause.NO_ANSWER)
+        clock.advance(LATER)
+        await reconciler_of(stack, provider).look()
+    assert [one.reference for one in provider.asked] == [None, None]
