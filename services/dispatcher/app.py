@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from uuid import uuid4
 
 import asyncpg
+import structlog
 from aiohttp import web
 from aiokafka import AIOKafkaProducer
 
 from services.dispatcher.callbacks import CallBacks
 from services.dispatcher.compose import Composer
 from services.dispatcher.controls import Controls
-from services.dispatcher.delivery import Delivery, load_delivery, surroundings
+from services.dispatcher.delivery import Delivery, in_the_clear, load_delivery, surroundings
 from services.dispatcher.flow import Flow
 from services.dispatcher.intake import Intake
 from services.dispatcher.leases import Leases
@@ -36,6 +37,8 @@ from shared.kafka.producer import make_producer
 from shared.service import Running
 from shared.settings import Settings
 
+log = structlog.get_logger()
+
 NAME = "dispatcher"
 CONSUMED = (topics.MESSAGES, topics.CUSTOMERS, topics.ENGAGEMENT)
 
@@ -50,6 +53,10 @@ async def build(settings: Settings, clock: Clock) -> AsyncIterator[Running]:
         await producer.start()
         stack.push_async_callback(producer.stop)
         delivery = load_delivery(settings)
+        for config in filter(in_the_clear, delivery.providers):
+            log.warning(
+                "key_in_the_clear", provider=config.name, see="docs/providers.md, starttls, tls and url"
+            )
         providers = await _providers(delivery, settings, stack)
         yield _assemble(settings, clock, _Parts(pool, producer, delivery, providers))
 

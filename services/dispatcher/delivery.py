@@ -104,6 +104,15 @@ def _host(config: AnyConfig) -> str | None:
     return URL(url).host if isinstance(url, str) else getattr(config, "host", None)
 
 
+def in_the_clear(config: AnyConfig) -> bool:
+    """Whether its key and people's addresses would leave this machine without TLS."""
+    if _host(config) in HERE:
+        return False
+    if isinstance(config, SmtpConfig):
+        return config.username is not None and not (config.tls or config.starttls)
+    return str(getattr(config, "url", None)).startswith("http://")
+
+
 def schema() -> str:
     """The JSON Schema of the file, as it stands in docs/."""
     document = Delivery.model_json_schema(by_alias=True)

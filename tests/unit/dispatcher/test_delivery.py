@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from services.dispatcher.delivery import load_delivery, read_delivery, surroundings
+from services.dispatcher.delivery import in_the_clear, load_delivery, read_delivery, surroundings
 from shared.errors import SettingsError
 from shared.events import Channel
 from shared.settings import Settings
@@ -90,6 +90,20 @@ def test_without_a_file_the_settings_name_smtp_and_twilio() -> None:
     assert [each.name for each in load_delivery(Settings()).providers] == ["smtp"]
     both = load_delivery(Settings(twilio_account_sid="AC1", twilio_from="+15550100000"))
     assert [each.name for each in both.providers] == ["smtp", "twilio"]
+
+
+def test_a_key_that_would_leave_without_tls_is_seen(tmp_path: Path) -> None:
+    text = """\
+providers:
+  - {name: open, kind: smtp, host: mail.internal, username: me, password: {env: P}}
+  - {name: sealed, kind: smtp, host: mail.internal, username: me, password: {env: P}, starttls: true}
+  - {name: keyless, kind: smtp, host: mail.internal}
+  - {name: here, kind: smtp, host: localhost, username: me, password: {env: P}}
+  - {name: plain, kind: postmark, key: {env: P}, url: "http://api.example.com"}
+  - {name: whole, kind: postmark, key: {env: P}}
+"""
+    delivery = read_delivery(_file(tmp_path, text))
+    assert [each.name for each in delivery.providers if in_the_clear(each)] == ["open", "plain"]
 
 
 def test_nobody_is_asked_to_call_back_where_no_address_was_set() -> None:
