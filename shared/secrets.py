@@ -22,6 +22,14 @@ class Secret(BaseModel):
     _seen: tuple[int, int, int] | None = PrivateAttr(default=None)
     _lines: tuple[str, ...] = PrivateAttr(default=())
 
+    @model_validator(mode="before")
+    @classmethod
+    def _not_itself(cls, given: object) -> object:
+        if isinstance(given, str):
+            message = "a secret is not written here; say where it lies: {file: PATH} or {env: NAME}"
+            raise ValueError(message)  # noqa: TRY004  pydantic tells only these
+        return given
+
     @model_validator(mode="after")
     def _one_place(self) -> Self:
         if (self.file is None) == (self.env is None) and not self._lines:

@@ -44,6 +44,17 @@ class Span(click.ParamType):
         return span
 
 
+class Words(click.ParamType):
+    """Text that says something."""
+
+    name = "TEXT"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Strip, or fail where nothing is left."""
+        said = str(value).strip()
+        return said or self.fail("it is kept with the verdict, so say it", param, ctx)
+
+
 _older = click.option("--older-than", type=Span(), help="Only hand-overs older than this: 30m, 2h, 1d.")
 
 
@@ -113,8 +124,10 @@ def show(message: UUID, *, as_json: bool) -> None:
 @click.option(
     "--send-again", "verdict", flag_value="send_again", help="Send it again, at the risk of a double."
 )
-@click.option("--by", "by", required=True, help="Your name: it is kept with the verdict.")
-@click.option("--why", "why", required=True, help="On what you stand: it is kept with the verdict.")
+@click.option("--by", "by", required=True, type=Words(), help="Your name: it is kept with the verdict.")
+@click.option(
+    "--why", "why", required=True, type=Words(), help="On what you stand: it is kept with the verdict."
+)
 @click.option("--all", "every", is_flag=True, help="All that --provider and --older-than choose.")
 @_provider
 @_older

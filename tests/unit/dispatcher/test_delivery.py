@@ -68,7 +68,7 @@ def test_a_shop_sends_as_itself_and_others_as_the_provider(tmp_path: Path) -> No
     [
         ("kind: twilio", "kind: pigeon", 4, "pigeon"),
         ("host: spare.internal", "hots: spare.internal", 3, "hots"),
-        ("token: {env: TWILIO_TOKEN}", "token: s3cret-in-the-file", 7, "token"),
+        ("token: {env: TWILIO_TOKEN}", "token: s3cret-in-the-file", 7, "{file: PATH} or {env: NAME}"),
         ("name: spare", "name: mail", 1, "mail"),
         ("[spare, mail]", "[spare, gone]", 1, "gone"),
         ("per_second: 40", "per_second: -1", 2, "per_second"),
