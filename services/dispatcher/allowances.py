@@ -72,7 +72,8 @@ class Allowances:
         """Return tokens for which nothing went."""
         if not unused:
             return
-        await self._pool.execute(queries.give_back, list(unused), list(unused.values()))
+        taken_on = [self._known[scope].looked_at.date() for scope in unused]
+        await self._pool.execute(queries.give_back, list(unused), list(unused.values()), taken_on)
         for scope, count in unused.items():
             known = self._known[scope]
             known.tokens, known.used = known.tokens + count, max(known.used - count, 0)

@@ -43,14 +43,15 @@ WHERE allowances.scope = granted.scope
 RETURNING allowances.scope, granted.granted, allowances.tokens, allowances.used;
 
 -- name: give_back
+-- What was taken on a day that is over does not come off the next day's count.
 WITH had AS (
-    SELECT scope, unused
+    SELECT scope, unused, taken_on
     FROM allowances
-    INNER JOIN unnest($1::text[], $2::integer[]) AS returned (scope, unused) USING (scope)
+    INNER JOIN unnest($1::text[], $2::integer[], $3::date[]) AS returned (scope, unused, taken_on) USING (scope)
     ORDER BY scope
     FOR UPDATE OF allowances
 )
 UPDATE allowances
-SET tokens = tokens + had.unused, used = greatest(used - had.unused, 0)
+SET tokens = tokens + had.unused, used = CASE WHEN day = had.taken_on THEN greatest(used - had.unused, 0) ELSE used END
 FROM had
 WHERE allowances.scope = had.scope;

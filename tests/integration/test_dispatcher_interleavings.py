@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from services.dispatcher import answers
+from services.dispatcher.allowances import Allowances
 from services.dispatcher.answers import Done
+from services.dispatcher.domain.allowance import Rate
 from services.dispatcher.domain.states import Cause
 from services.dispatcher.ledger import Claimed, Ledger, Move
 from services.dispatcher.providers.base import Answer, Fault, Said, Sought
@@ -268,3 +270,15 @@ async def test_nobody_asks_for_a_hand_over_by_the_reference_of_an_earlier_one(
         clock.advance(LATER)
         await reconciler_of(stack, provider).look()
     assert [one.reference for one in provider.asked] == [None, None]
+
+
+async def test_what_is_given_back_after_midnight_does_not_come_off_the_new_days_count(
+    stack: Bench, clock: ManualClock
+) -> None:
+    rates = {"provider/smtp": Rate(per_day=10)}
+    one, other = Allowances(stack.pool, clock, rates), Allowances(stack.pool, clock, rates)
+    assert await one.take({"provider/smtp": 8}) == {"provider/smtp": 8}
+    clock.advance(timedelta(days=1))
+    assert await other.take({"provider/smtp": 10}) == {"provider/smtp": 10}
+    await one.give_back({"provider/smtp": 8})
+    assert await other.take({"provider/smtp": 1}) == {"provider/smtp": 0}
