@@ -45,6 +45,8 @@ SMTP_FAULTS = {
     "drop_taken": 0.005,
 }
 TWILIO_FAULTS = {"429": 0.03, "500": 0.01, "drop_after": 0.01, "21211": 0.01}
+NOON = START + timedelta(hours=10.5)
+"""When texts may go wherever in America a number is."""
 OPEN = {"intended", "claimed", "handed_over"}
 
 
@@ -77,7 +79,7 @@ class World:
         environment = {
             "KAFKA_BOOTSTRAP_SERVERS": self.kafka.bootstrap,
             "DATABASE_URL": self.postgres.dsn,
-            "ORDERWAKE_BUSINESS_TIME": f"{START.isoformat()}@2026-01-01T00:00:00Zx1..{(START + timedelta(hours=1)).isoformat()}",
+            "ORDERWAKE_BUSINESS_TIME": f"{NOON.isoformat()}@2026-01-01T00:00:00Zx1..{NOON.isoformat()}",
             "ORDERWAKE_CONSUMER_SESSION_SECONDS": "2",
             "ORDERWAKE_DISPATCHER_CLAIM": str(CLAIM),
             "ORDERWAKE_DISPATCHER_LEASE_SECONDS": "3",

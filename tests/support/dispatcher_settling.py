@@ -1,6 +1,7 @@
 """How unknowns are settled at the end: what call-backs and queries have not, a person does, from the far ends' logs."""
 
 import asyncio
+import json
 import os
 import sys
 from collections import Counter
@@ -51,8 +52,9 @@ async def settle(
         if not listed:
             break
         received = world.received()
-        verdicts |= await _taken(world, [each for each in listed if each in received])
-        verdicts |= await _others(world)
+        taken = [each for each in listed if each in received]
+        verdicts |= await _verdict(world, taken, Verdict.TAKEN)
+        verdicts |= await _others(world, [each for each in listed if each not in received])
     told = ever_unknown | verdicts.keys()
     reported = set[str]().union(*(end.reported() for end in ends))
     return Counter(_means(each, verdicts, reported) for each in told)
@@ -72,36 +74,36 @@ async def _listed(world: World) -> list[str]:
         await pool.close()
 
 
-async def _taken(world: World, messages: Sequence[str]) -> dict[str, Verdict]:
-    """What `orderwake ledger resolve MESSAGE --taken` does, for many."""
+async def _verdict(world: World, messages: Iterable[str], verdict: Verdict) -> dict[str, Verdict]:
+    """What `orderwake ledger resolve MESSAGE` does, for many."""
     settings, clock = world.settings, world.settings.clock()
     ledger = Ledger(uuid4(), clock, settings.dispatcher_lease_seconds, People.of(settings, clock))
-    settlement = Settlement(Verdict.TAKEN, "soak", "in the far end's log")
+    settlement = Settlement(verdict, "soak", "by the far ends' logs")
     pool = await create_pool(settings, "dispatcher", size=2)
     try:
         done = await settling.settle(pool, ledger, clock, [UUID(each) for each in messages], settlement)
     finally:
         await pool.close()
-    return dict.fromkeys(map(str, done), Verdict.TAKEN)
+    return {str(each): verdict for each in done}
 
 
-async def _others(world: World) -> dict[str, Verdict]:
+async def _others(world: World, listed: Sequence[str]) -> dict[str, Verdict]:
     """All the rest, by the command itself: sent again, or given up where it is too late for that."""
-    found: dict[str, Verdict] = {}
-    for verdict in (Verdict.SEND_AGAIN, Verdict.NOT_TAKEN):
-        left = await _listed(world)
-        if left:
-            await _resolve(world, f"--{verdict.replace('_', '-')}")
-            found |= dict.fromkeys(set(left) - set(await _listed(world)) - found.keys(), verdict)
-    return found
+    again = await _resolve(world, "--send-again") if listed else set()
+    # What was sent again may be unknown again by now, and taken: that is for the next round.
+    late = [each for each in listed if each not in again and each not in world.received()]
+    given_up = await _verdict(world, late, Verdict.NOT_TAKEN) if late else {}
+    return dict.fromkeys(again, Verdict.SEND_AGAIN) | given_up
 
 
-async def _resolve(world: World, verdict: str) -> None:
+async def _resolve(world: World, verdict: str) -> set[str]:
+    """As a person would; returns which were settled."""
     words: tuple[Any, ...] = (
         "--all",
         "--older-than",
         "1s",
         verdict,
+        "--json",
         "--yes",
         "--by",
         "soak",
@@ -112,8 +114,9 @@ async def _resolve(world: World, verdict: str) -> None:
         *(sys.executable, "-m", "services.cli", "ledger", "resolve", *words),
         env={**os.environ, **world.environment()},
         stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
+        stderr=asyncio.subprocess.PIPE,
     )
-    said, _ = await process.communicate()
+    said, wrong = await process.communicate()
     if process.returncode not in (0, 1):  # 1: some could not be sent again
-        raise RuntimeError(said.decode())
+        raise RuntimeError(wrong.decode())
+    return {json.loads(line)["message_id"] for line in said.splitlines()}

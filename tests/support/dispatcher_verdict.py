@@ -29,7 +29,7 @@ def judge(
     ever_unknown: AbstractSet[str],
     means: Counter[str],
 ) -> Verdict:
-    """Doubled: taken more than once. Lost: not in the ledger, on its way no more, or said to be taken and was not."""
+    """Doubled: taken more than once. Lost: not in the ledger, on its way no more, or not as the ledger says."""
     messages = list(wanted)
     standing = {message: states.get(message, "missing") for message in messages}
     return Verdict(
@@ -46,7 +46,9 @@ def judge(
 def _lost(state: str, taken: int) -> bool:
     if state in TAKEN:
         return taken == 0
-    return state not in NOT_TAKEN and state != "unknown"
+    if state in NOT_TAKEN:
+        return taken > 0
+    return state != "unknown"
 
 
 def table(verdict: Verdict, causes: Mapping[tuple[str, str | None], int]) -> str:
