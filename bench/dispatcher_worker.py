@@ -9,7 +9,7 @@ memory already, as the ledger would hand them out.
 
 import argparse
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import psutil
@@ -99,7 +99,7 @@ async def ours(settings: Settings, number: int) -> Told:
         await pool.close()
 
 
-def _raise_failure(loops: list["asyncio.Future[None]"]) -> None:
+def _raise_failure(loops: Sequence["asyncio.Future[None]"]) -> None:
     for loop in loops:
         if loop.done():
             loop.result()

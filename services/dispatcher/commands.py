@@ -158,7 +158,7 @@ def resolve(  # noqa: PLR0913  one argument an option
     if (message is None) is not every:
         text = "name one message, or choose with --all"
         raise click.UsageError(text)
-    if every and not (provider or older_than):
+    if every and provider is None and older_than is None:
         text = "--all needs --provider, --older-than or both, lest a verdict meet what nobody looked at"
         raise click.UsageError(text)
     settlement = Settlement(Verdict(verdict), by, why)
@@ -200,7 +200,7 @@ def _why_not(left: list[str], verdict: Verdict) -> str:
 async def _unknown(
     pool: asyncpg.Pool, settings: Settings, provider: str | None, older_than: timedelta | None
 ) -> list[dict[str, Any]]:
-    before = settings.clock().machine() - older_than if older_than else None
+    before = settings.clock().machine() - older_than if older_than is not None else None
     return [plain(row) for row in await settling.list_unknown(pool, provider, before)]
 
 

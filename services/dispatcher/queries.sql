@@ -199,9 +199,17 @@ WHERE ledger.message_id = found.message_id
 RETURNING ledger.message_id, shop_id, customer_id, channel, provider, provider_reference, reason;
 
 -- name: renew
+WITH mine AS (
+    SELECT message_id
+    FROM ledger
+    WHERE message_id = ANY ($3::uuid[]) AND worker = $1 AND state IN ('claimed', 'handed_over')
+    ORDER BY message_id
+    FOR UPDATE
+)
 UPDATE ledger
 SET lease_until = $2
-WHERE message_id = ANY ($3::uuid[]) AND worker = $1 AND state IN ('claimed', 'handed_over');
+FROM mine
+WHERE ledger.message_id = mine.message_id;
 
 -- name: left_behind
 SELECT message_id, state
