@@ -69,6 +69,15 @@ def test_the_two_stages_equal_a_recount(history: list[Fact]) -> None:
     assert learned(history) == recount(history)
 
 
+def test_an_order_whose_state_changes_but_not_its_products_still_leads_to_what_follows() -> None:
+    history: list[Fact] = [
+        bought("bob", "bob-1", {"a": 1}, day=0),
+        bought("bob", "bob-1", {"a": 1}, day=0, version=2),
+        bought("bob", "bob-2", {"b": 1}, day=1),
+    ]
+    assert learned(history) == recount(history) == learned(history[1:])
+
+
 @given(products=QUANTITIES, return_first=st.booleans())
 def test_an_order_and_its_full_return_teach_nothing(products: dict[str, int], *, return_first: bool) -> None:
     both: list[Fact] = [bought("ann", "o", products), sent_back("ann", "o", products)]

@@ -179,6 +179,7 @@ def _replace(record: CustomerRecord, before: list[Entry], counted: Counted) -> N
         min(len(before), len(after)),
     )
     if place == len(before) == len(after):
+        _note(record, before)  # the state that came says nothing of what was new in it
         return
     teach_all(counted, before, place, -1)
     _note(record, teach_all(counted, after, place))
