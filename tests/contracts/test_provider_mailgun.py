@@ -23,7 +23,6 @@ from services.dispatcher.providers.base import (
     Reports,
     Result,
     Said,
-    Sought,
     Unreadable,
 )
 from services.dispatcher.providers.http import Reply
@@ -39,6 +38,7 @@ from tests.support.mailing import (
     as_told,
     call_back,
     configured,
+    found,
     needs_samples,
     parcel,
     samples,
@@ -196,22 +196,14 @@ def test_an_answer_that_cannot_be_read_is_judged_by_its_status(body: bytes) -> N
     }
 
 
-async def _found(provider: MailgunProvider, message_id: UUID) -> Answer | None:
-    await provider.start()
-    try:
-        return await provider.find(Sought(message_id, NOW))
-    finally:
-        await provider.close()
-
-
 async def test_a_message_whose_answer_was_lost_is_found_again(fake: FakeMailgun, tmp_path: Path) -> None:
     provider, handed = _provider(tmp_path, url=fake.url), parcel()
     assert isinstance(provider, Finds)
     fake.faults.script.append("drop_after")
     assert (await answer(provider, handed)).result is Result.UNKNOWN
     await fake.settle()
-    assert await _found(provider, handed.message_id) == Answer.accepted(f"{handed.message_id}@{DOMAIN}")
-    assert await _found(provider, uuid4()) is None
+    assert await found(provider, handed.message_id) == Answer.accepted(f"{handed.message_id}@{DOMAIN}")
+    assert await found(provider, uuid4()) is None
 
 
 async def test_a_message_that_mailgun_turned_down_later_is_found_so(
@@ -222,16 +214,16 @@ async def test_a_message_that_mailgun_turned_down_later_is_found_so(
     await fake.settle()
     (entry,) = fake.entries.values()
     entry["events"].append({**entry["events"][0], "event": "rejected"})
-    found = await _found(provider, handed.message_id)
-    assert found is not None
-    assert (found.result, found.reason) == (Result.REJECTED, "mailgun_rejected")
+    answered = await found(provider, handed.message_id)
+    assert answered is not None
+    assert (answered.result, answered.reason) == (Result.REJECTED, "mailgun_rejected")
 
 
 async def test_a_search_that_fails_says_nothing(fake: FakeMailgun, tmp_path: Path) -> None:
-    assert await _found(_provider(tmp_path, url="http://127.0.0.1:1"), _ID) is None
+    assert await found(_provider(tmp_path, url="http://127.0.0.1:1"), _ID) is None
     stranger = _provider(tmp_path, url=fake.url)
     (tmp_path / "key").write_text("another key")
-    assert await _found(stranger, _ID) is None
+    assert await found(stranger, _ID) is None
 
 
 @pytest.mark.parametrize("kind", sorted(EVENTS))

@@ -20,7 +20,6 @@ from services.dispatcher.providers.base import (
     Reports,
     Result,
     Said,
-    Sought,
     Unreadable,
 )
 from services.dispatcher.providers.http import Reply
@@ -34,6 +33,7 @@ from tests.support.mailing import (
     as_told,
     call_back,
     configured,
+    found,
     needs_samples,
     parcel,
     samples,
@@ -196,33 +196,25 @@ def test_an_answer_that_cannot_be_read_is_judged_by_its_status(body: bytes) -> N
     }
 
 
-async def _found(provider: PostmarkProvider, message_id: UUID) -> Answer | None:
-    await provider.start()
-    try:
-        return await provider.find(Sought(message_id, NOW))
-    finally:
-        await provider.close()
-
-
 async def test_a_message_whose_answer_was_lost_is_found_again(fake: FakePostmark, tmp_path: Path) -> None:
     provider, handed = _provider(tmp_path, url=fake.url), parcel()
     assert isinstance(provider, Finds)
     await answer(provider, parcel())
     fake.faults.script.append("drop_after")
     assert (await answer(provider, handed)).result is Result.UNKNOWN
-    found = await _found(provider, handed.message_id)
-    assert found == Answer.accepted(fake.received()[1]["reference"])
-    assert await _found(provider, uuid4()) is None
+    answered = await found(provider, handed.message_id)
+    assert answered == Answer.accepted(fake.received()[1]["reference"])
+    assert await found(provider, uuid4()) is None
 
 
 async def test_a_search_that_fails_or_finds_anothers_message_says_nothing(
     fake: FakePostmark, tmp_path: Path
 ) -> None:
     await answer(_provider(tmp_path, url=fake.url), parcel())
-    assert await _found(_provider(tmp_path, url="http://127.0.0.1:1"), _ID) is None
+    assert await found(_provider(tmp_path, url="http://127.0.0.1:1"), _ID) is None
     stranger = _provider(tmp_path, url=fake.url)
     (tmp_path / "key").write_text("another token")
-    assert await _found(stranger, _ID) is None
+    assert await found(stranger, _ID) is None
 
 
 @pytest.mark.parametrize("kind", sorted(RECORDS))

@@ -17,21 +17,21 @@ from typing import Protocol
 
 import asyncpg
 import pytest
-from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from services.dispatcher.commands import list_unknown
 from shared.db import migrate
 from shared.embedded import EmbeddedKafka, EmbeddedPostgres
-from shared.events import Channel, EngagementRecorded, Event, MessageRequested
+from shared.events import Channel, Event, MessageRequested
 from shared.ids import partition_key
 from shared.kafka.admin import apply_topics
 from shared.kafka.producer import make_producer
 from shared.settings import Settings
-from shared.topics import CUSTOMERS, ENGAGEMENT, MESSAGES
+from shared.topics import CUSTOMERS, MESSAGES
 from tests.support.dispatching import MIGRATIONS, queries
 from tests.support.fakes import FakeProcess
 from tests.support.messages import START, customer, message
 from tests.support.processes import Service
+from tests.support.telling import told_of_messages
 from tests.support.waiting import eventually
 
 MAILS, TEXTS, CUSTOMERS_OF_BOTH, WITHOUT_CONSENT = 600, 200, 200, 10
@@ -145,29 +145,6 @@ async def _produce(world: World, topic: str, events: Sequence[Event]) -> None:
         await producer.stop()
 
 
-async def _told(world: World) -> dict[str, set[str]]:
-    """Every kind that `engagement` tells of each message."""
-    consumer = AIOKafkaConsumer(bootstrap_servers=world.kafka.bootstrap, enable_auto_commit=False)
-    await consumer.start()
-    told: dict[str, set[str]] = {}
-    try:
-        partitions = [
-            TopicPartition(ENGAGEMENT.name, number) for number in range(world.settings.topic_partitions)
-        ]
-        consumer.assign(partitions)
-        ends = await consumer.end_offsets(partitions)
-        for tp in partitions:
-            consumer.seek(tp, 0)
-        while any([await consumer.position(tp) < ends[tp] for tp in partitions]):
-            for records in (await consumer.getmany(timeout_ms=500)).values():
-                for record in records:
-                    data = EngagementRecorded.model_validate_json(record.value).data
-                    told.setdefault(data.message_id or "", set()).add(data.kind)
-    finally:
-        await consumer.stop()
-    return told
-
-
 async def _kill_in_turn(world: World, victims: Mapping[int, Victim]) -> None:
     """Kill and start each victim when as many messages as its key says have been received."""
     for goal, victim in victims.items():
@@ -224,7 +201,7 @@ async def test_no_message_is_lost_or_doubled_whatever_is_killed(world: World) ->
     assert {row["message_id"] for row in unknown} == {
         message_id for message_id, state in states.items() if state == "unknown"
     }
-    told = await _told(world)
+    told = await told_of_messages(world.settings)
     assert {
         message_id for message_id in states if states[message_id] not in told.get(message_id, ())
     } == set()

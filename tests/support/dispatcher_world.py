@@ -11,12 +11,11 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import asyncpg
-from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from shared.db import migrate
 from shared.embedded import EmbeddedKafka, EmbeddedPostgres
 from shared.embedded.process import free_port
-from shared.events import EngagementRecorded, Event, MessageRequested
+from shared.events import Event, MessageRequested
 from shared.ids import partition_key
 from shared.kafka.admin import apply_topics
 from shared.kafka.producer import make_producer
@@ -26,6 +25,7 @@ from tests.support.dispatcher_front import Front
 from tests.support.dispatching import MIGRATIONS, queries
 from tests.support.messages import START
 from tests.support.processes import Service
+from tests.support.telling import told_of_messages
 from tests.support.waiting import eventually
 
 PARTITIONS = 4
@@ -192,23 +192,7 @@ class World:
 
     async def told(self) -> dict[str, set[str]]:
         """Every kind that `engagement` tells of each message."""
-        consumer = AIOKafkaConsumer(bootstrap_servers=self.kafka.bootstrap, enable_auto_commit=False)
-        await consumer.start()
-        told: dict[str, set[str]] = {}
-        try:
-            places = [TopicPartition(ENGAGEMENT.name, number) for number in range(PARTITIONS)]
-            consumer.assign(places)
-            ends = await consumer.end_offsets(places)
-            for place in places:
-                consumer.seek(place, 0)
-            while any([await consumer.position(place) < ends[place] for place in places]):
-                for records in (await consumer.getmany(timeout_ms=500)).values():
-                    for record in records:
-                        data = EngagementRecorded.model_validate_json(record.value).data
-                        told.setdefault(data.message_id or "", set()).add(data.kind)
-        finally:
-            await consumer.stop()
-        return told
+        return await told_of_messages(self.settings)
 
     async def at_least(self, goal: int, seconds: float) -> None:
         """Wait until so many messages were taken."""

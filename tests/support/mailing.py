@@ -9,7 +9,15 @@ from uuid import UUID, uuid4
 import pytest
 from pydantic import TypeAdapter
 
-from services.dispatcher.providers.base import Answer, CallBack, EmailContent, Parcel, Provider
+from services.dispatcher.providers.base import (
+    Answer,
+    CallBack,
+    EmailContent,
+    Finds,
+    Parcel,
+    Provider,
+    Sought,
+)
 from services.dispatcher.providers.config import Surroundings
 from services.dispatcher.providers.registry import AnyConfig, make
 from shared.events import Channel
@@ -51,6 +59,16 @@ async def answer(provider: Provider, handed: Parcel) -> Answer:
     await provider.start()
     try:
         return await provider.send(handed)
+    finally:
+        await provider.close()
+
+
+async def found(provider: Provider, message_id: UUID) -> Answer | None:
+    """Start, ask what became of a hand-over at `NOW`, close."""
+    assert isinstance(provider, Finds)
+    await provider.start()
+    try:
+        return await provider.find(Sought(message_id, NOW))
     finally:
         await provider.close()
 
