@@ -238,7 +238,7 @@ CONTROLS = Topic(
     "controls",
     Key.SCOPE,
     (events.ControlSet,),
-    ("operators", "scheduler"),
+    ("operators", "scheduler", "dispatcher"),
     ("scheduler", "dispatcher"),
     compacted=True,
     sentence="Pause, stop and resume.",
