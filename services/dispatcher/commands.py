@@ -17,7 +17,7 @@ from services.dispatcher.ledger import Ledger
 from services.dispatcher.people import People
 from services.dispatcher.settling import Settlement, Verdict
 from shared import log
-from shared.db import create_pool
+from shared.db import create_pool, unusable
 from shared.errors import InfrastructureError
 from shared.settings import Settings, load
 
@@ -235,8 +235,7 @@ async def _opened(settings: Settings) -> AsyncIterator[asyncpg.Pool]:
     try:
         pool = await create_pool(settings, "dispatcher", size=2)
     except (OSError, asyncpg.PostgresError) as error:
-        message = f"PostgreSQL cannot be used ({type(error).__name__}); start it, or mend DATABASE_URL"
-        raise InfrastructureError(message) from None
+        raise unusable(error) from None
     try:
         yield pool
     except asyncpg.UndefinedTableError:

@@ -5,6 +5,7 @@ from typing import Any
 
 import asyncpg
 
+from shared.db.pool import unusable
 from shared.db.queries import load_queries
 
 COMMON = Path(__file__).with_name("migrations")
@@ -15,9 +16,12 @@ async def migrate(database_url: str, schema: str, folder: Path) -> list[str]:
     """Bring a service's schema up to date; returns the names of what was applied.
 
     Every schema gets the shared tables (`positions`, `outbox`) first, then the service's own files. Safe to run from
-    several processes at once, and again.
+    several processes at once, and again. Raises InfrastructureError where there is no database to be had.
     """
-    connection = await asyncpg.connect(database_url, timeout=30)
+    try:
+        connection = await asyncpg.connect(database_url, timeout=30)
+    except (OSError, asyncpg.PostgresError) as error:
+        raise unusable(error) from None
     try:
         async with connection.transaction():
             await connection.execute(_queries.lock, schema)

@@ -6,6 +6,7 @@ from typing import Any
 import asyncpg
 import orjson
 
+from shared.errors import InfrastructureError
 from shared.settings import Settings
 
 _LONGEST_SILENCE = "60s"  # within a transaction: a worker that stands still must not hold rows for ever
@@ -50,3 +51,9 @@ async def create_pool(
             "idle_in_transaction_session_timeout": _LONGEST_SILENCE,
         },
     )
+
+
+def unusable(error: Exception) -> InfrastructureError:
+    """What to tell people who could not be connected to PostgreSQL."""
+    message = f"PostgreSQL cannot be used ({type(error).__name__}); start it, or mend DATABASE_URL"
+    return InfrastructureError(message)
