@@ -135,9 +135,10 @@ class HttpFake(Server, ABC):
         }
 
     def inbound(self, sender: str, text: str, to: str = "") -> None:
-        """A person's SMS to us: STOP and START are heeded, and told. Raises NotImplementedError for e-mail."""
+        """A person's SMS to us: STOP and START are heeded, and told. Raises TypeError where people cannot write."""
         del sender, text, to
-        raise NotImplementedError
+        message = f"nobody can write back through {self.kind}"
+        raise TypeError(message)
 
     @abstractmethod
     def refuse(self, ask: Ask) -> Refusal | None:
@@ -152,8 +153,10 @@ class HttpFake(Server, ABC):
         del entry, event, detail
 
     def sign(self, entry: Entry, payload: Any) -> CallBack:  # noqa: ANN401  the provider's shape
-        """The request that tells `payload`, signed now."""
-        raise NotImplementedError
+        """The request that tells `payload`, signed now. Raises TypeError where nothing is ever told."""
+        del entry, payload
+        message = f"{self.kind} calls nobody back"
+        raise TypeError(message)
 
     def happened(self, entry: Entry, event: str, detail: str) -> None:
         """What an event changes in the provider's state."""
