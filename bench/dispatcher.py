@@ -33,7 +33,7 @@ from bench.dispatcher_cases import Start, Terms, beside, drain, once, publish
 from bench.dispatcher_crew import Place
 from bench.dispatcher_far import HOW_TO_GET_IT, find_smtp_sink, http_sink, smtp_sink
 from bench.dispatcher_mail import people, products_for
-from bench.dispatcher_report import table
+from bench.goals import Goals, table
 from services.dispatcher import app
 from services.dispatcher.compose import Composer
 from shared import log
@@ -43,6 +43,14 @@ from shared.kafka.admin import apply_topics
 from shared.settings import Settings
 from shared.topics import CUSTOMERS
 
+GOALS: Goals = {
+    "mail_bytes": ("at least", 20_000),
+    "smtp_per_second": ("at least", 1500),
+    "http_per_second": ("at least", 2000),
+    "ratio_bare_smtp": ("at most", 1.3),
+    "ratio_bare_http": ("at most", 1.3),
+    "drain_memory_growth": ("at most", 1.1),
+}
 SIDES = ("smtp", "http")
 WARM_UP = 500
 MIGRATIONS = Path(app.__file__).with_name("migrations")
@@ -124,7 +132,8 @@ def main() -> None:
             found = asyncio.run(measure(place, far_ends(given, folder), given))
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-    sys.stdout.write(table(found) + "\n")
+    sys.stdout.write(table(GOALS, found) + "\n")
+    sys.stdout.write(f"A crash leaves at most {given.claim} messages unknown at this setting.\n")
     if given.json:
         sys.stdout.write(json.dumps({name: round(value, 3) for name, value in found.items()}) + "\n")
 
