@@ -4,7 +4,7 @@ Without a file, SMTP and Twilio come from the settings of their names.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Self
 
@@ -60,6 +60,16 @@ class Delivery(BaseModel):
             raise ValueError(message)
         return self
 
+    def check_secrets(self) -> None:
+        """Read every secret once. Raises SettingsError that names the provider whose secret is not there."""
+        for config in self.providers:
+            for secret in _secrets(config):
+                try:
+                    secret.all()
+                except SettingsError as error:
+                    message = f"provider {config.name}: {error}"
+                    raise SettingsError(message) from None
+
     def shop(self, shop: str) -> ShopSender:
         """What a shop sends as."""
         return self.shops.get(shop) or _OWN
@@ -80,10 +90,11 @@ _OWN = ShopSender()
 
 
 def load_delivery(settings: Settings) -> Delivery:
-    """What the file or the settings say. Raises SettingsError with file, line and fix."""
+    """What the file or the settings say. Raises SettingsError with file, line and fix, and for secrets that are not there."""
     if settings.providers_file is None:
         return _from_settings(settings)
     delivery = read_delivery(settings.providers_file)
+    delivery.check_secrets()
     for config in delivery.providers:
         if (host := _host(config)) not in HERE:
             refuse_demo_values(settings, host or config.name)
@@ -97,6 +108,19 @@ def read_delivery(path: Path) -> Delivery:
         return Delivery.model_validate(file.value)
     except ValidationError as error:
         raise SettingsError(file.explain(error)) from None
+
+
+def _secrets(part: object) -> Iterator[Secret]:
+    """Every secret inside a configuration."""
+    if isinstance(part, Secret):
+        yield part
+    elif isinstance(part, BaseModel):
+        yield from _secrets([value for _, value in part])
+    elif isinstance(part, Mapping):
+        yield from _secrets(list(part.values()))
+    elif isinstance(part, list | tuple):
+        for each in part:
+            yield from _secrets(each)
 
 
 def _host(config: AnyConfig) -> str | None:

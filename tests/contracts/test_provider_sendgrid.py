@@ -319,13 +319,6 @@ async def test_a_key_that_is_none_says_at_the_start_where_to_find_it(tmp_path: P
         await _provider(tmp_path, callback_key={"file": tmp_path / "bad"}).start()
 
 
-async def test_a_secret_that_is_not_there_stops_the_start(tmp_path: Path) -> None:
-    provider = _provider(tmp_path)
-    (tmp_path / "key").unlink()
-    with pytest.raises(SettingsError, match="mount it there"):
-        await provider.start()
-
-
 @pytest.mark.parametrize("body", [b"", b"no json", b"[1]", b'"text"'])
 def test_what_is_signed_but_cannot_be_read_is_said_to_be_so(provider: SendGridProvider, body: bytes) -> None:
     with pytest.raises(Unreadable):

@@ -15,7 +15,6 @@ from services.dispatcher.providers.base import Answer, CallBack, EmailContent, F
 from services.dispatcher.providers.config import ProviderConfig, Surroundings
 from services.dispatcher.providers.http import HttpLine, Reply
 from shared.events import Channel
-from shared.secrets import Secret
 
 CORRELATION = "orderwake"
 """The name under which the message id travels out and comes back."""
@@ -39,14 +38,11 @@ class MailOverHttp(ABC):
 
     def __init__(self, config: ProviderConfig, here: Surroundings) -> None:
         self.name = config.name
-        self._secrets = [secret for _, secret in config if isinstance(secret, Secret)]
         self._default_sender = here.sender_email
         self._line = HttpLine(self.word, config.timeout_seconds, config.limits.concurrency)
 
     async def start(self) -> None:
-        """Make the session. Raises SettingsError for a secret that is not there."""
-        for secret in self._secrets:
-            secret.all()
+        """Make the session."""
         await self._line.start()
 
     async def close(self) -> None:

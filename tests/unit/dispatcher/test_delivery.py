@@ -26,6 +26,11 @@ shops:
 """
 
 
+@pytest.fixture(autouse=True)
+def _token(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TWILIO_TOKEN", "a-token")
+
+
 def _file(folder: Path, text: str = FILE) -> Path:
     path = folder / "providers.yaml"
     path.write_text(text)
@@ -110,3 +115,24 @@ def test_nobody_is_asked_to_call_back_where_no_address_was_set() -> None:
     assert surroundings(Settings()).callback_of("mail") is None
     here = surroundings(Settings(public_url="https://go.example.com", callback_url="https://in.example.com/"))
     assert here.callback_of("mail") == "https://in.example.com/callbacks/mail"
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        "{name: it, kind: twilio, account: AC1, token: {file: GONE}, sender: '+15550100000'}",
+        "{name: it, kind: sendgrid, key: {file: GONE}}",
+        "{name: it, kind: resend, key: {file: GONE}}",
+        "{name: it, kind: postmark, key: {file: GONE}}",
+        "{name: it, kind: webhook, receivers: {skincare: {url: 'https://shop.example/in', key: {file: GONE}}}}",
+    ],
+)
+def test_a_secret_that_is_not_there_is_told_at_the_start_wherever_it_is_named(
+    tmp_path: Path, entry: str
+) -> None:
+    secret = tmp_path / "secret"
+    path = _file(tmp_path, f"providers:\n  - {entry.replace('GONE', str(secret))}\n")
+    with pytest.raises(SettingsError, match=f"provider it: cannot read the secret {secret}"):
+        load_delivery(Settings(providers_file=path))
+    secret.write_text("whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3")
+    read_delivery(path).check_secrets()
